@@ -1,0 +1,246 @@
+//! The axes of a snapshot, packed into bytes.
+//!
+//! One axis is a tag, the rest of its name and its value, without padding:
+//!
+//! | name | tag | rest of the name | value |
+//! |---|---|---|---|
+//! | canonical | its index in [`CANONICAL`] | none | `f32`, little-endian |
+//! | any other | [`CUSTOM`] plus its length | its bytes | `f32`, little-endian |
+//!
+//! The axes follow each other in the order of their names. An axis with a
+//! canonical name thus takes five bytes, where a map entry with an owned name
+//! takes at least 28 and an allocation.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::iter::FusedIterator;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use super::validate::{
+    MAX_AXIS_NAME_BYTES, SnapshotError, validate_axis_name, validate_axis_value,
+};
+
+/// The names that pack into one byte, sorted.
+///
+/// They are the vocabulary of Attuned, but only a compaction here: any valid
+/// name can be used. Indices never leave the process, so names can be added.
+const CANONICAL: [&str; 23] = [
+    "anxiety_level",
+    "assertiveness",
+    "autonomy_preference",
+    "boundary_strength",
+    "cognitive_load",
+    "decision_fatigue",
+    "directness_preference",
+    "emotional_openness",
+    "emotional_stability",
+    "formality",
+    "interruption_tolerance",
+    "need_for_reassurance",
+    "privacy_sensitivity",
+    "reciprocity_expectation",
+    "reflection_vs_action_bias",
+    "ritual_need",
+    "stakes_awareness",
+    "suggestion_tolerance",
+    "tolerance_for_complexity",
+    "transactional_preference",
+    "urgency_sensitivity",
+    "verbosity_preference",
+    "warmth",
+];
+
+/// The bit of a tag that says that the tag's other bits are a length. Neither
+/// an index nor the length of a valid name reaches it.
+const CUSTOM: u8 = 0x80;
+
+/// What eight axes with canonical names take, which makes a snapshot of so many
+/// a single allocation.
+const INLINE_BYTES: usize = 8 * MIN_PACKED_LEN;
+
+/// The packed length of an axis with a canonical name.
+const MIN_PACKED_LEN: usize = 1 + size_of::<f32>();
+
+/// No packed axis is longer.
+const MAX_PACKED_LEN: usize = MIN_PACKED_LEN + MAX_AXIS_NAME_BYTES;
+
+/// The name of an axis that is yet to be packed, valid or not.
+#[derive(Clone)]
+pub(super) enum AxisName {
+    Canonical { index: u8, name: &'static str },
+    Custom(SmolStr),
+}
+
+impl AxisName {
+    pub(super) fn new(name: &str) -> Self {
+        // Faster than a binary search: most of the names differ in length.
+        match CANONICAL
+            .iter()
+            .zip(0..)
+            .find(|&(&canonical, _)| canonical == name)
+        {
+            Some((&name, index)) => Self::Canonical { index, name },
+            None => Self::Custom(SmolStr::new(name)),
+        }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::Canonical { name, .. } => name,
+            Self::Custom(name) => name,
+        }
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            // Sorted by name, so the indices are in the order of the names.
+            (Self::Canonical { index: a, .. }, Self::Canonical { index: b, .. }) => a.cmp(b),
+            _ => self.as_str().cmp(other.as_str()),
+        }
+    }
+}
+
+/// Valid axes with distinct names, in the order of the names.
+#[derive(Clone)]
+pub(super) struct PackedAxes(SmallVec<[u8; INLINE_BYTES]>);
+
+impl PackedAxes {
+    /// Sorts and packs. Of several axes with one name the last one counts.
+    pub(super) fn pack(mut axes: Vec<(AxisName, f32)>) -> Result<Self, SnapshotError> {
+        // Stable, so that the last one given is the last one of its name.
+        axes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        axes.dedup_by(|(name, value), (kept, kept_value)| {
+            let same = name.cmp(kept).is_eq();
+            if same {
+                *kept_value = *value;
+            }
+            same
+        });
+
+        let mut packed_len = 0;
+        for (name, value) in &axes {
+            packed_len += MIN_PACKED_LEN;
+            if let AxisName::Custom(name) = name {
+                validate_axis_name(name)?;
+                packed_len += name.len();
+            }
+            validate_axis_value(name.as_str(), *value)?;
+        }
+
+        let mut bytes = SmallVec::with_capacity(packed_len);
+        for (name, value) in &axes {
+            match name {
+                AxisName::Canonical { index, .. } => bytes.push(*index),
+                AxisName::Custom(name) => {
+                    // Not truncated: a valid name is shorter than `CUSTOM`.
+                    bytes.push(CUSTOM | name.len() as u8);
+                    bytes.extend_from_slice(name.as_bytes());
+                }
+            }
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        Ok(Self(bytes))
+    }
+
+    pub(super) fn iter(&self) -> Axes<'_> {
+        Axes { packed: &self.0 }
+    }
+}
+
+/// The first of the packed axes, and the bytes of the others.
+///
+/// `None` at the end. Bytes that are not packed axes would count as the end,
+/// too, but there are none: only [`PackedAxes::pack`] writes these bytes.
+#[inline]
+fn split_first(packed: &[u8]) -> Option<((&str, f32), &[u8])> {
+    let (&tag, rest) = packed.split_first()?;
+    let (name, rest) = if tag & CUSTOM == 0 {
+        (*CANONICAL.get(usize::from(tag))?, rest)
+    } else {
+        let (name, rest) = rest.split_at_checked(usize::from(tag & !CUSTOM))?;
+        (str::from_utf8(name).ok()?, rest)
+    };
+    let (value, rest) = rest.split_first_chunk()?;
+    Some(((name, f32::from_le_bytes(*value)), rest))
+}
+
+/// The axes of a snapshot with their values, in the order of their names.
+///
+/// Made by [`StateSnapshot::axes`](crate::StateSnapshot::axes). Yields each
+/// name once, with a value from 0 to 1, and allocates nothing. How many there
+/// are is known only to a walk over them, so [`size_hint`](Iterator::size_hint)
+/// gives bounds.
+#[derive(Clone)]
+pub struct Axes<'a> {
+    packed: &'a [u8],
+}
+
+impl<'a> Iterator for Axes<'a> {
+    type Item = (&'a str, f32);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (axis, rest) = split_first(self.packed)?;
+        self.packed = rest;
+        Some(axis)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = self.packed.len();
+        (len.div_ceil(MAX_PACKED_LEN), Some(len / MIN_PACKED_LEN))
+    }
+}
+
+impl FusedIterator for Axes<'_> {}
+
+/// Shows the axes still to come as a map.
+impl fmt::Debug for Axes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.clone()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_canonical_names_are_the_published_ones_sorted() {
+        let mut published: Vec<_> = attuned_core::CANONICAL_AXES
+            .iter()
+            .map(|axis| axis.name)
+            .collect();
+        published.sort_unstable();
+        assert_eq!(CANONICAL.as_slice(), published);
+        assert!(CANONICAL.len() < usize::from(CUSTOM));
+    }
+
+    #[test]
+    fn every_canonical_name_packs_into_one_byte() {
+        for name in CANONICAL {
+            let packed = PackedAxes::pack(vec![(AxisName::new(name), 0.25)]).unwrap();
+            assert_eq!(packed.0.len(), MIN_PACKED_LEN, "{name}");
+            assert_eq!(packed.iter().collect::<Vec<_>>(), [(name, 0.25)]);
+        }
+    }
+
+    #[test]
+    fn reading_ends_at_bytes_that_are_no_axis() {
+        let malformed: [&[u8]; 5] = [
+            &[23, 0, 0, 0, 0],
+            &[0, 0, 0, 0],
+            &[CUSTOM | 2, b'a'],
+            &[CUSTOM | 1, b'a', 0, 0, 0],
+            &[CUSTOM | 1, 0xff, 0, 0, 0, 0],
+        ];
+        for tail in malformed {
+            let bytes = [&[22, 0, 0, 0, 0], tail].concat();
+            let mut axes = Axes { packed: &bytes };
+            assert_eq!(axes.next(), Some(("warmth", 0.0)));
+            assert_eq!(axes.next(), None, "{tail:?}");
+            assert_eq!(axes.next(), None, "{tail:?}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Where a state comes from.
+
+use std::fmt;
+
+/// How the state in a snapshot was obtained.
+///
+/// ```
+/// use attuned_store::Source;
+///
+/// assert_eq!(Source::default(), Source::SelfReport);
+/// assert_eq!(Source::SelfReport.to_string(), "self_report");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// The user stated it: the most trustworthy source.
+    #[default]
+    SelfReport,
+    /// It was inferred from behaviour or context.
+    Inferred,
+    /// Some of it was stated and some inferred.
+    Mixed,
+}
+
+impl Source {
+    /// The name in the published form.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::SelfReport => "self_report",
+            Self::Inferred => "inferred",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
+/// Writes the name that the JSON form has: `self_report`, `inferred` or `mixed`.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,178 @@
+//! The rules that every snapshot keeps, and the errors that name the broken one.
+
+use std::borrow::Cow;
+
+/// The longest user id, in bytes of UTF-8.
+pub const MAX_USER_ID_BYTES: usize = 256;
+
+/// The longest axis name, in bytes.
+pub(super) const MAX_AXIS_NAME_BYTES: usize = 64;
+
+/// Why a [`StateSnapshot`](crate::StateSnapshot) could not be built.
+///
+/// The message names the field, what was wrong with it and the rule. It never
+/// holds a user id, since those can be personal data.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// No user id was given.
+    #[error("user_id is missing")]
+    MissingUserId,
+
+    /// The user id breaks the rules for user ids.
+    #[error(transparent)]
+    InvalidUserId(#[from] UserIdError),
+
+    /// The confidence is not a number from 0 to 1.
+    #[error("confidence is {value}, but must be from 0 to 1")]
+    ConfidenceOutOfRange {
+        /// The value that was given; it can be NaN, which is unequal to itself.
+        value: f32,
+    },
+
+    /// An axis name is not 1 to 64 ASCII lowercase letters, digits and
+    /// underscores, or has an underscore at either end.
+    #[error(
+        "axis name {axis:?} is invalid: it must be 1 to {MAX_AXIS_NAME_BYTES} of a-z, 0-9 and _, \
+         without _ at either end"
+    )]
+    InvalidAxisName {
+        /// The name that was given; only its start if it is too long.
+        axis: String,
+    },
+
+    /// The value of an axis is not a number from 0 to 1.
+    #[error("axis {axis:?} is {value}, but must be from 0 to 1")]
+    AxisOutOfRange {
+        /// The name of the axis.
+        axis: String,
+        /// The value that was given; it can be NaN, which is unequal to itself.
+        value: f32,
+    },
+}
+
+/// Why a text is not a user id.
+///
+/// A user id has 1 to [`MAX_USER_ID_BYTES`] bytes and consists of letters and
+/// digits of any script ([`char::is_alphanumeric`]), underscores and hyphens.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UserIdError {
+    /// The text is empty.
+    #[error("user_id is empty")]
+    Empty,
+
+    /// The text is too long.
+    #[error("user_id has {length} bytes, but at most {max} are allowed")]
+    TooLong {
+        /// The length of the text in bytes.
+        length: usize,
+        /// The longest length allowed, in bytes: [`MAX_USER_ID_BYTES`].
+        max: usize,
+    },
+
+    /// A character is not allowed in user ids.
+    #[error(
+        "user_id has {character:?} at byte {position}, but only letters, digits, _ and - are allowed"
+    )]
+    InvalidCharacter {
+        /// The first character that is not allowed.
+        character: char,
+        /// Where it starts, in bytes from the start of the text.
+        position: usize,
+    },
+}
+
+/// Checks that a text is a user id, as building a snapshot does.
+///
+/// For backends and services that get a user id without a snapshot. Allocates
+/// nothing, and looks at no more than [`MAX_USER_ID_BYTES`].
+///
+/// ```
+/// use attuned_store::{UserIdError, validate_user_id};
+///
+/// assert_eq!(validate_user_id("dev_42"), Ok(()));
+/// assert_eq!(validate_user_id(""), Err(UserIdError::Empty));
+/// ```
+///
+/// # Errors
+///
+/// The first rule of [`UserIdError`] that the text breaks.
+pub fn validate_user_id(user_id: &str) -> Result<(), UserIdError> {
+    if user_id.is_empty() {
+        return Err(UserIdError::Empty);
+    }
+    // Before the characters are looked at, so that the cost is bounded.
+    if user_id.len() > MAX_USER_ID_BYTES {
+        return Err(UserIdError::TooLong {
+            length: user_id.len(),
+            max: MAX_USER_ID_BYTES,
+        });
+    }
+    match user_id
+        .char_indices()
+        .find(|&(_, character)| !(character.is_alphanumeric() || matches!(character, '_' | '-')))
+    {
+        Some((position, character)) => Err(UserIdError::InvalidCharacter {
+            character,
+            position,
+        }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn validate_confidence(value: f32) -> Result<(), SnapshotError> {
+    if in_unit_range(value) {
+        Ok(())
+    } else {
+        Err(SnapshotError::ConfidenceOutOfRange { value })
+    }
+}
+
+pub(super) fn validate_axis_name(name: &str) -> Result<(), SnapshotError> {
+    if is_axis_name(name) {
+        Ok(())
+    } else {
+        Err(SnapshotError::InvalidAxisName {
+            axis: excerpt(name).into_owned(),
+        })
+    }
+}
+
+pub(super) fn validate_axis_value(name: &str, value: f32) -> Result<(), SnapshotError> {
+    if in_unit_range(value) {
+        Ok(())
+    } else {
+        Err(SnapshotError::AxisOutOfRange {
+            axis: name.to_owned(),
+            value,
+        })
+    }
+}
+
+fn is_axis_name(name: &str) -> bool {
+    (1..=MAX_AXIS_NAME_BYTES).contains(&name.len())
+        && !name.starts_with('_')
+        && !name.ends_with('_')
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+/// False for NaN, which compares with nothing.
+fn in_unit_range(value: f32) -> bool {
+    (0.0..=1.0).contains(&value)
+}
+
+/// A text up to the length of an axis name, so that a message stays short
+/// whatever the input was.
+pub(super) fn excerpt(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_AXIS_NAME_BYTES {
+        return Cow::Borrowed(text);
+    }
+    let start = (0..=MAX_AXIS_NAME_BYTES)
+        .rev()
+        .find_map(|end| text.get(..end))
+        .unwrap_or_default();
+    Cow::Owned(format!("{start}…"))
+}
