@@ -1,0 +1,68 @@
+//! What can go wrong in a store.
+
+use std::error::Error;
+
+use crate::snapshot::{SnapshotError, UserIdError};
+
+/// The result of a store's operation.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Why an operation of a [`StateStore`](crate::StateStore) failed.
+///
+/// A failed operation has changed nothing, unless the backend says otherwise
+/// of [`Internal`](Self::Internal) errors: one that talks to another machine
+/// may not learn whether its request was carried out.
+///
+/// The underlying error, where there is one, is the
+/// [`source`](Error::source), with its type:
+///
+/// ```
+/// use std::error::Error;
+/// use attuned_store::StoreError;
+///
+/// let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+/// let error = StoreError::internal(lost);
+/// assert_eq!(error.to_string(), "storage error: connection reset");
+/// let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+/// assert_eq!(source.map(|io| io.kind()), Some(std::io::ErrorKind::ConnectionReset));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no snapshot of the user.
+    #[error("user not found: {user_id}")]
+    UserNotFound {
+        /// The id that was asked for.
+        user_id: String,
+    },
+
+    /// The user id breaks the rules for user ids.
+    #[error("invalid user id: {0}")]
+    InvalidUserId(#[from] UserIdError),
+
+    /// The snapshot breaks the rules for snapshots.
+    ///
+    /// A [`StateSnapshot`](crate::StateSnapshot) is always valid, so this comes
+    /// from operations that build one, such as reading it from a backend's own
+    /// storage.
+    #[error("invalid snapshot: {0}")]
+    InvalidSnapshot(#[from] SnapshotError),
+
+    /// The backend does not have this operation.
+    #[error("unsupported operation: {operation}")]
+    Unsupported {
+        /// The name of the trait's method.
+        operation: &'static str,
+    },
+
+    /// The backend failed for a reason of its own.
+    #[error("storage error: {0}")]
+    Internal(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// Wraps a backend's own error as [`StoreError::Internal`].
+    pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(source.into())
+    }
+}
