@@ -1,13 +1,89 @@
 //! The state of each user of a service: the **latest snapshot** and a **bounded
-//! history**.
+//! history**, for services that read very often, write less often, and do both
+//! on all cores.
+//!
+//! - [`StateStore`] is the contract: an async, object-safe trait that every
+//!   backend keeps. [`StateStoreExt`] adds conveniences to all of them.
+//! - [`MemoryStore`] is the default backend. Its reads never block; every
+//!   operation on a user is linearizable. Beside the trait it has a synchronous
+//!   interface, which is several times faster, because it boxes no future.
+//! - [`StateSnapshot`] is what is stored: immutable, always valid, and a
+//!   reference count to clone.
+//! - [`StoreError`] says what went wrong.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//! use attuned_store::{MemoryStore, Source, StateSnapshot, StateStore};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store: Arc<dyn StateStore> = Arc::new(MemoryStore::builder().history(100).build()?);
+//!
+//! let snapshot = StateSnapshot::builder()
+//!     .user_id("ada")
+//!     .source(Source::Inferred)
+//!     .confidence(0.8)
+//!     .axis("warmth", 0.7)
+//!     .build()?;
+//! store.upsert_latest(snapshot.clone()).await?;
+//!
+//! assert_eq!(store.get_latest("ada").await?, Some(snapshot.clone()));
+//! assert_eq!(store.get_history("ada", 10).await?, [snapshot]);
+//! assert!(store.delete("ada").await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Which interface
+//!
+//! Hold an `Arc<dyn StateStore>` where the backend is to be exchangeable. Hold a
+//! [`MemoryStore`] where it is not, or on a path where a boxed future is too
+//! much: [`MemoryStore::with_latest`] reads a snapshot in place, without a
+//! future, an allocation or a reference count.
+//!
+//! # Features
+//!
+//! - `serde` (default): `Serialize` and `Deserialize` for [`StateSnapshot`] and
+//!   [`Source`], in the published JSON form. It is on by default because
+//!   snapshots mostly come from, and go to, somewhere else, and all it adds to
+//!   a build is serde without its derive.
+//!
+//! # Coming from version 1
+//!
+//! `attuned-store` 1.0.1 keeps latest and history in two maps, whose contents
+//! can come to disagree when writers race, and copies a snapshot with all its
+//! axes at each read. What has changed for its users:
+//!
+//! - [`StateSnapshot`] is this crate's own, with the same JSON, the same builder
+//!   calls and the same rules as that of `attuned-core`; what were public fields
+//!   are methods, and a changed copy comes from
+//!   [`to_builder`](StateSnapshot::to_builder).
+//! - [`delete`](StateStore::delete) says whether it removed something. Its
+//!   default is an error, no longer silence.
+//! - [`health_check`](StateStore::health_check) returns `Ok(())` or what is wrong.
+//! - Asking with an invalid user id is an error.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
+mod memory;
 mod snapshot;
 mod store;
+#[cfg(not(attuned_loom))]
 mod sync;
+#[cfg(attuned_loom)]
+#[allow(
+    missing_docs,
+    clippy::len_without_is_empty,
+    clippy::new_without_default,
+    clippy::result_unit_err,
+    reason = "stand-ins that only the models see, with just what the crate uses"
+)]
+pub mod sync;
 mod timeline;
 
 /// The attribute that makes `async fn`s of a [`StateStore`] implementation; of
@@ -15,6 +91,10 @@ mod timeline;
 pub use async_trait::async_trait;
 
 pub use error::{Result, StoreError};
+pub use memory::{
+    ConfigError, MAX_CAPACITY, MAX_HISTORY_PER_USER, MemoryStore, MemoryStoreBuilder,
+    MemoryStoreConfig, PinnedView, UserIdField,
+};
 pub use snapshot::{
     Axes, MAX_USER_ID_BYTES, SnapshotError, Source, StateSnapshot, StateSnapshotBuilder,
     UserIdError, validate_user_id,

@@ -204,6 +204,16 @@ macro_rules! forward_to_target {
 forward_to_target!(&T, Box<T>, Arc<T>);
 
 /// What can be done with any [`StateStore`] through its contract.
+///
+/// ```
+/// use attuned_store::{MemoryStore, StateStore, StateStoreExt, StoreError};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let store: Box<dyn StateStore> = Box::new(MemoryStore::default());
+/// let error = store.require_latest("ada").await.unwrap_err();
+/// assert!(matches!(error, StoreError::UserNotFound { user_id } if user_id == "ada"));
+/// # });
+/// ```
 pub trait StateStoreExt: StateStore {
     /// The latest snapshot of a user who must have one.
     ///

@@ -1,3 +1,24 @@
 //! The concurrency primitives, all of them and nothing else.
+//!
+//! In the crate that is shipped they are the real ones, unwrapped. Under the
+//! cfg `attuned_loom` they are stand-ins with the same names and the part of
+//! the interface that the crate uses, built on loom's types, so that loom sees
+//! each of their operations as a step that it can interleave with others.
+//! Nothing else in the crate knows that loom exists, but for `lib.rs`, which
+//! then makes this module public for the models to test the stand-ins themselves.
 
-pub(crate) use std::sync::{Arc, Weak};
+#[cfg(not(attuned_loom))]
+mod real {
+    pub(crate) use arc_swap::{ArcSwapOption, Guard};
+    pub(crate) use crossbeam_queue::ArrayQueue;
+    pub(crate) use once_cell::race::OnceBox;
+    pub(crate) use papaya::{Guard as Reclaim, HashMap, HashMapRef, LocalGuard, ResizeMode};
+    pub(crate) use std::sync::{Arc, Weak};
+}
+#[cfg(not(attuned_loom))]
+pub(crate) use real::*;
+
+#[cfg(attuned_loom)]
+mod stand_in;
+#[cfg(attuned_loom)]
+pub use stand_in::*;

@@ -1,8 +1,28 @@
-//! The history of one user.
+//! The concurrency kernel: one user's latest version and bounded history.
+//!
+//! **The chain orders, the queue owns.** Every [`Version`] points weakly at the
+//! one it superseded, so the newest version leads to the whole history, in the
+//! order in which the versions took effect. What keeps superseded versions
+//! alive is a bounded queue, from which the oldest falls when it is full. The
+//! queue is never read: its order does not matter to a reader, only what it owns.
+//!
+//! Terms of the arguments below:
+//! - The *head* is the newest version. It is swapped atomically and is the only
+//!   place where an operation on a timeline takes effect.
+//! - A version's *sequence* is its position in the timeline, counted from 1
+//!   without gaps, because each is linked to the very version it replaced.
+//! - The *window* is the newest `retention` sequences, judged from the head.
+//!
+//! **Ownership.** A superseded version inside the window is owned, at each
+//! moment, by the queue or by a writer that is handing it over. It follows that
+//! a weak link inside the window can fail to upgrade only when the head has
+//! moved on so far that the link has left the window.
+//!
+//! Nothing here blocks or waits for another thread, with one exception:
+//! `ArrayQueue` spins while another writer is inside the slot that it needs.
 
-use crate::sync::Weak;
+use crate::sync::{Arc, ArcSwapOption, ArrayQueue, Guard, OnceBox, Weak};
 
-#[allow(dead_code)] // Until there are timelines.
 /// A value, its place in a timeline, and the way to the one it superseded.
 #[derive(Clone, Debug)]
 pub(crate) struct Version<V> {
@@ -11,7 +31,7 @@ pub(crate) struct Version<V> {
     previous: Weak<Version<V>>,
 }
 
-impl<V> Version<V> {
+impl<V: Clone> Version<V> {
     /// A version that is in no timeline yet.
     pub(crate) fn unpublished(value: V) -> Self {
         Self {
@@ -23,5 +43,198 @@ impl<V> Version<V> {
 
     pub(crate) fn value(&self) -> &V {
         &self.value
+    }
+
+    /// Puts the version behind `previous`, in place if nobody else holds it:
+    /// that is what makes publishing a fresh value free of allocation. A shared
+    /// one may be part of a timeline already and is copied.
+    fn place(version: &mut Arc<Self>, sequence: u64, previous: Weak<Self>) {
+        let version = Arc::make_mut(version);
+        version.sequence = sequence;
+        version.previous = previous;
+    }
+}
+
+/// One user's versions, from the first until the timeline is closed.
+///
+/// Every method takes effect at one access of the head, named in its comment.
+#[derive(Debug)]
+pub(crate) struct Timeline<V> {
+    /// The newest version; `None` once the timeline is closed, which is final.
+    head: ArcSwapOption<Version<V>>,
+    /// Owns superseded versions; made when the first one is superseded, since
+    /// most users of most services have one snapshot and a queue is large.
+    superseded: OnceBox<ArrayQueue<Arc<Version<V>>>>,
+}
+
+impl<V: Clone> Timeline<V> {
+    pub(crate) fn starting_with(version: &mut Arc<Version<V>>) -> Self {
+        Version::place(version, 1, Weak::new());
+        Self {
+            head: ArcSwapOption::new(Some(Arc::clone(version))),
+            superseded: OnceBox::new(),
+        }
+    }
+
+    /// The newest version, or `None` if the timeline is closed. Takes effect at
+    /// the load of the head.
+    pub(crate) fn latest(&self) -> Guard<Option<Arc<Version<V>>>> {
+        self.head.load()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.head.load().is_none()
+    }
+
+    /// Makes `version` the newest one, or gives it back if the timeline is closed.
+    ///
+    /// Takes effect at the successful compare-and-swap of the head. Whatever
+    /// else happened since the head was loaded, the version replaced is the one
+    /// that `version` is linked to, so no sequence repeats or is skipped:
+    /// - another writer published first: the swap fails, and the loop links to
+    ///   that writer's version. Some writer made progress.
+    /// - the timeline was closed first: the swap fails and finds `None`.
+    ///
+    /// The pointer cannot have changed and changed back: `head` keeps the
+    /// version alive, so no other can have its address.
+    pub(crate) fn publish(
+        &self,
+        mut version: Arc<Version<V>>,
+        retention: usize,
+    ) -> Result<(), Arc<Version<V>>> {
+        let mut head = self.head.load();
+        loop {
+            let Some(current) = &*head else {
+                return Err(version);
+            };
+            Version::place(&mut version, current.sequence + 1, Arc::downgrade(current));
+            let found = self
+                .head
+                .compare_and_swap(&*head, Some(Arc::clone(&version)));
+            if same(&found, &head) {
+                break;
+            }
+            head = found;
+        }
+        // From here on the history is already right for every reader: the
+        // version replaced is in the window and owned, by us.
+        if let Some(replaced) = Guard::into_inner(head) {
+            self.retain(replaced, retention);
+        }
+        Ok(())
+    }
+
+    /// Hands a superseded version over to the queue and lets go of the one that
+    /// falls out, once that has left the window.
+    ///
+    /// Writers may arrive here late and out of order, so what falls out need
+    /// not be the oldest. What is still in the window goes back in.
+    ///
+    /// *It loses nothing.* Only a version that has left the window is dropped,
+    /// and the window never moves back.
+    ///
+    /// *It ends.* Of the window, the newest place is the head's and the queue
+    /// has room for all the others. So when a version from the window falls out,
+    /// something that is not from the window is in the queue, and each turn of
+    /// the loop brings it nearer to the front. The window is judged against the
+    /// head as it is at each turn: with an older head, all that other writers
+    /// have put in meanwhile would seem to be inside, and nothing could leave.
+    fn retain(&self, replaced: Arc<Version<V>>, retention: usize) {
+        let capacity = retention.saturating_sub(1);
+        if capacity == 0 {
+            return;
+        }
+        let superseded = self
+            .superseded
+            .get_or_init(|| Box::new(ArrayQueue::new(capacity)));
+        let mut handed_over = replaced;
+        while let Some(displaced) = superseded.force_push(handed_over) {
+            if !self.in_window(&displaced, retention) {
+                return;
+            }
+            handed_over = displaced;
+        }
+    }
+
+    /// Whether a version is among the newest `retention` ones at this moment.
+    fn in_window(&self, version: &Version<V>, retention: usize) -> bool {
+        self.head
+            .load()
+            .as_ref()
+            .is_some_and(|head| head.sequence - version.sequence < retention as u64)
+    }
+
+    /// The newest versions, newest first: as many as there are, at most `limit`
+    /// and at most `retention`. Empty if the timeline is closed.
+    ///
+    /// Takes effect at the last load of the head: from there the links are
+    /// immutable, so what the walk meets is the history as it was at that load.
+    ///
+    /// The one thing that can go wrong is that writers evict the tail that the
+    /// walk is heading for. A history shorter than its head's sequence implies
+    /// was never true at any moment, so it is not returned: the walk starts
+    /// again at the present head. It goes only as far as the versions that the
+    /// earlier walk still holds and continues with those. If the earlier walk
+    /// failed at sequence `n`, then `n` had left the window, so a head loaded
+    /// after that needs nothing as old as `n`, and the versions held suffice.
+    /// A repeated walk is thus as long as the number of writes that came in
+    /// between, and a reader that takes a step faster than a writer a write
+    /// catches up.
+    pub(crate) fn history(&self, limit: usize, retention: usize) -> Vec<Arc<Version<V>>> {
+        let mut held: Vec<Arc<Version<V>>> = Vec::new();
+        loop {
+            let head = Guard::into_inner(self.head.load());
+            let Some(newest) = &head else {
+                return Vec::new();
+            };
+            let complete = limit
+                .min(retention)
+                .min(usize::try_from(newest.sequence).unwrap_or(usize::MAX));
+
+            let mut walk = Vec::with_capacity(complete);
+            let mut next = head;
+            while walk.len() < complete
+                && let Some(version) = next
+            {
+                if held
+                    .first()
+                    .is_some_and(|held| held.sequence == version.sequence)
+                {
+                    walk.append(&mut held);
+                    walk.truncate(complete);
+                    break;
+                }
+                next = version.previous.upgrade();
+                walk.push(version);
+            }
+            if walk.len() == complete {
+                return walk;
+            }
+            held = walk;
+        }
+    }
+
+    /// Closes the timeline for good; false if it was closed already.
+    ///
+    /// Takes effect at the swap of the head: latest and history end together.
+    /// A writer that comes later finds `None` and starts a new timeline. One
+    /// that published earlier and has not handed over yet may still put its
+    /// version into the queue after it was emptied here; no reader can get to
+    /// it, and it goes with the timeline.
+    pub(crate) fn close(&self) -> bool {
+        let was_open = self.head.swap(None).is_some();
+        // Not left to the timeline's own end, which every pinned reader delays.
+        if let Some(superseded) = self.superseded.get() {
+            while superseded.pop().is_some() {}
+        }
+        was_open
+    }
+}
+
+fn same<V>(a: &Option<Arc<Version<V>>>, b: &Option<Arc<Version<V>>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (None, None) => true,
+        _ => false,
     }
 }

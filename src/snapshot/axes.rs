@@ -202,7 +202,7 @@ impl fmt::Debug for Axes<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(attuned_loom)))]
 mod tests {
     use super::*;
 

@@ -184,7 +184,6 @@ impl StateSnapshot {
     }
 
     /// Sees a version as the snapshot that it is, without another handle to it.
-    #[allow(dead_code)] // Until there are timelines.
     #[ref_cast_custom]
     pub(crate) fn of_version(version: &Arc<Version<SnapshotData>>) -> &Self;
 

@@ -1,0 +1,39 @@
+//! Loom models of the in-memory store, driven through its `StateStore`
+//! implementation.
+//!
+//! A model is a [program](program::Program): some threads, what each does to a
+//! store in a known state. loom runs it in every interleaving (or every one
+//! with a bounded number of preemptions), and each execution is judged against
+//! the [sequential specification](specification::Specification). Programs come
+//! from tables, and each is a test of its own:
+//!
+//! ```text
+//! cargo test -p loom-tests --test models -- 'pair, retention 2'
+//! ```
+
+mod pairs;
+mod program;
+mod specification;
+mod triples;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let pairs = pairs::programs()
+        .into_iter()
+        .map(|program| ("pair", program));
+    let triples = triples::programs()
+        .into_iter()
+        .map(|program| ("triple", program));
+    let trials = pairs
+        .chain(triples)
+        .map(|(kind, program)| {
+            let name = format!("{kind}, {}", program.name());
+            Trial::test(name.clone(), move || {
+                println!("{name}: {} executions", program.check());
+                Ok(())
+            })
+        })
+        .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}

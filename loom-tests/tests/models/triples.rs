@@ -1,0 +1,62 @@
+//! Three threads, and threads of two operations.
+//!
+//! There are too many interleavings of these to run them all, so loom takes the
+//! processor away from a thread that could go on at most `PREEMPTIONS` times an
+//! execution (a thread that ends or waits does not count). Most races that are
+//! known need one or two. The pairs have no such bound.
+
+use crate::program::{Program, Start};
+use crate::specification::{Operation, User};
+
+const PREEMPTIONS: usize = 3;
+
+const UPSERT: Operation = Operation::Upsert(User::Ada);
+const LATEST: Operation = Operation::GetLatest(User::Ada);
+const HISTORY: Operation = Operation::GetHistory(User::Ada, usize::MAX);
+const DELETE: Operation = Operation::Delete(User::Ada);
+
+/// What each thread does.
+const THREADS: &[&[&[Operation]]] = &[
+    // Two writers and a reader of what they leave behind.
+    &[&[UPSERT], &[UPSERT], &[HISTORY]],
+    &[&[UPSERT], &[UPSERT], &[LATEST]],
+    // A walk that is overtaken twice.
+    &[&[UPSERT, UPSERT], &[HISTORY]],
+    &[&[UPSERT, UPSERT], &[HISTORY, LATEST]],
+    &[&[UPSERT, UPSERT], &[UPSERT, HISTORY]],
+    // First inserts that race, all three of them, and are all kept.
+    &[&[UPSERT], &[UPSERT], &[UPSERT]],
+    // Removal against writers, and against the user's return.
+    &[&[UPSERT], &[UPSERT], &[DELETE]],
+    &[&[UPSERT], &[DELETE], &[DELETE]],
+    &[&[UPSERT], &[DELETE], &[HISTORY]],
+    &[&[DELETE, UPSERT], &[UPSERT]],
+    &[&[DELETE, UPSERT], &[HISTORY, LATEST]],
+    &[&[DELETE, UPSERT], &[UPSERT, HISTORY]],
+    &[&[UPSERT, DELETE], &[UPSERT, DELETE]],
+    &[&[UPSERT, DELETE], &[UPSERT, HISTORY]],
+];
+
+pub fn programs() -> Vec<Program> {
+    let mut programs = Vec::new();
+    for retention in 1..=3 {
+        let mut starts = vec![
+            Start::Absent,
+            Start::Versions(1),
+            Start::Versions(retention),
+            Start::Versions(retention + 1),
+        ];
+        starts.dedup();
+        for start in starts {
+            for threads in THREADS {
+                programs.push(Program {
+                    retention,
+                    start,
+                    threads: threads.iter().map(|thread| thread.to_vec()).collect(),
+                    preemption_bound: Some(PREEMPTIONS),
+                });
+            }
+        }
+    }
+    programs
+}

@@ -1,0 +1,381 @@
+//! The in-memory backend: users to timelines.
+
+mod config;
+mod spans;
+mod view;
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use smol_str::SmolStr;
+
+use crate::snapshot::{SnapshotData, validate_user_id};
+use crate::sync::{HashMap, ResizeMode};
+use crate::timeline::Timeline;
+use crate::{Result, StateSnapshot, StateStore};
+
+pub use config::{
+    ConfigError, MAX_CAPACITY, MAX_HISTORY_PER_USER, MemoryStoreBuilder, MemoryStoreConfig,
+};
+pub use spans::UserIdField;
+pub use view::PinnedView;
+
+/// Keeps the state of each user in memory.
+///
+/// Cloning a `MemoryStore` shares it: all clones see the same users.
+///
+/// # Which read to use
+///
+/// | read | costs beside the lookup |
+/// |---|---|
+/// | [`with_latest`](Self::with_latest) | nothing: the closure sees the snapshot where it is |
+/// | [`latest`](Self::latest) | a reference count, which all readers of that snapshot share |
+/// | [`history`](Self::history) | a vector, and a reference count for each entry |
+/// | any of them on a [`pin`](Self::pin) | less: a pin for many reads, not for each |
+/// | [`StateStore`]'s methods | a boxed future; the same otherwise |
+///
+/// # Guarantees
+///
+/// Every operation on one user is linearizable, as the
+/// [contract](StateStore#contract) says. Operations on different users are
+/// independent; [`len`](Self::len) and [`clear`](Self::clear) are not atomic
+/// over all users.
+///
+/// **Reads never block** and never wait for a writer: not on an update of the
+/// same user, nor on the growth of the map. A thread's first read allocates that
+/// thread's bookkeeping; later ones allocate nothing beyond their result.
+/// [`history`](Self::history) begins again when writers evict what it is about
+/// to read; a repeated walk only covers what was written in between.
+///
+/// **Writes** to an existing user are lock-free but for one spot: when a user's
+/// history is full, two writers of that user that need the same slot of the
+/// queue wait for each other. A write that brings a new user may wait while the
+/// map is copied into a larger one; [`capacity`](MemoryStoreBuilder::capacity)
+/// prevents that.
+///
+/// **Memory.** An evicted snapshot is released at once, as are all snapshots of
+/// a deleted user, save those that callers still hold and what a concurrent
+/// upsert of the same user is just handing over. The removed entry itself, which
+/// holds the user's id, is reclaimed when no thread that was reading at that
+/// moment is still doing so. If more threads are reading at the time of a delete
+/// than the deleting thread has entries to reclaim, they wait for one of its
+/// next deletes (as of papaya 0.2.5 with seize 0.5.1; at most 31 entries a
+/// thread), or for the end of the store.
+///
+/// # Example
+///
+/// ```
+/// use attuned_store::{MemoryStore, StateSnapshot};
+///
+/// let store = MemoryStore::builder().history(10).build()?;
+/// for warmth in [0.2, 0.4, 0.6] {
+///     store.upsert(StateSnapshot::builder().user_id("ada").axis("warmth", warmth).build()?);
+/// }
+///
+/// let warmth = store.with_latest("ada", |snapshot| snapshot.get_axis("warmth"));
+/// assert_eq!(warmth, Some(0.6));
+/// let history: Vec<f32> = store.history("ada", 2).iter().map(|s| s.get_axis("warmth")).collect();
+/// assert_eq!(history, [0.6, 0.4]);
+///
+/// assert!(store.remove("ada"));
+/// assert!(store.latest("ada").is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct MemoryStore<S = RandomState> {
+    shared: Arc<Shared<S>>,
+}
+
+struct Shared<S> {
+    users: HashMap<SmolStr, Timeline<SnapshotData>, S>,
+    /// `None`: no history is kept.
+    history: Option<usize>,
+    user_id_field: UserIdField,
+}
+
+impl<S> Shared<S> {
+    /// How many versions a timeline keeps.
+    fn retention(&self) -> usize {
+        self.history.unwrap_or(1)
+    }
+}
+
+impl MemoryStore {
+    /// A store with these settings.
+    ///
+    /// # Panics
+    ///
+    /// If history is enabled with `max_history_per_user` of 0 or more than
+    /// [`MAX_HISTORY_PER_USER`]. Where the settings come from outside, use
+    /// [`builder`](Self::builder), which returns an error instead.
+    #[must_use]
+    #[track_caller]
+    pub fn new(config: MemoryStoreConfig) -> Self {
+        let mut builder = Self::builder();
+        if config.enable_history {
+            builder = builder.history(config.max_history_per_user);
+        }
+        match builder.build() {
+            Ok(store) => store,
+            Err(error) => panic!("invalid MemoryStoreConfig: {error}"),
+        }
+    }
+
+    /// Sets up a store: without history and without initial capacity, unless
+    /// the builder is told otherwise.
+    pub fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder::new()
+    }
+}
+
+impl Default for MemoryStore {
+    /// A store without history.
+    fn default() -> Self {
+        Self::new(MemoryStoreConfig::default())
+    }
+}
+
+impl<S> MemoryStore<S> {
+    fn from_builder(builder: MemoryStoreBuilder<S>) -> Self {
+        let users = HashMap::builder()
+            .capacity(builder.capacity)
+            .hasher(builder.hasher)
+            // An incremental resize would leave readers to search two tables
+            // until enough new users have come along to finish it.
+            .resize_mode(ResizeMode::Blocking)
+            .build();
+        Self {
+            shared: Arc::new(Shared {
+                users,
+                history: builder.history,
+                user_id_field: builder.user_id_field,
+            }),
+        }
+    }
+}
+
+impl<S: BuildHasher> MemoryStore<S> {
+    /// A view of the store for many operations under one pin.
+    ///
+    /// While it exists, memory that any thread retires (removed entries, tables
+    /// outgrown) is not reclaimed. Keep it for a batch of reads, not for long;
+    /// it cannot be held across an `.await` of a future that is `Send`.
+    ///
+    /// ```
+    /// # use attuned_store::MemoryStore;
+    /// # let store = MemoryStore::default();
+    /// let view = store.pin();
+    /// let present = ["ada", "grace", "alan"].iter().filter(|id| view.contains(id)).count();
+    /// assert_eq!(present, 0);
+    /// ```
+    #[must_use]
+    pub fn pin(&self) -> PinnedView<'_, S> {
+        PinnedView::new(&self.shared)
+    }
+
+    /// Makes `snapshot` the latest one of its user and the newest entry of the
+    /// user's history.
+    ///
+    /// Takes effect when the user's latest snapshot is swapped, or when the
+    /// entry of a new user is inserted.
+    ///
+    /// # Cost
+    ///
+    /// Nothing is allocated if the user is known, the history (if there is one)
+    /// has its queue, and `snapshot` is the only handle to it. A snapshot that
+    /// is shared with anybody, this store included, is copied into a new
+    /// allocation first.
+    pub fn upsert(&self, snapshot: StateSnapshot) {
+        self.pin().upsert(snapshot);
+    }
+
+    /// The latest snapshot of a user, or `None` if there is none, be it that
+    /// `user_id` breaks the rules for user ids.
+    ///
+    /// Takes effect at the load of the user's latest snapshot. Never blocks;
+    /// allocates nothing.
+    #[must_use]
+    pub fn latest(&self, user_id: &str) -> Option<StateSnapshot> {
+        self.pin().latest(user_id)
+    }
+
+    /// Calls `read` with the latest snapshot of a user, where it is, if there
+    /// is one.
+    ///
+    /// No reference count is touched, so threads that read the same user do not
+    /// get in each other's way. Never blocks; allocates nothing.
+    ///
+    /// The closure runs on a pin (see [`pin`](Self::pin)): it should be short.
+    /// It sees the snapshot that was the latest when the call took effect, even
+    /// if another is written while it runs.
+    ///
+    /// ```
+    /// # use attuned_store::{MemoryStore, StateSnapshot};
+    /// # let store = MemoryStore::default();
+    /// # store.upsert(StateSnapshot::builder().user_id("ada").axis("warmth", 0.7).build()?);
+    /// let tone = store.with_latest("ada", |snapshot| match snapshot.get_axis("warmth") {
+    ///     warmth if warmth > 0.6 => "warm",
+    ///     _ => "matter-of-fact",
+    /// });
+    /// assert_eq!(tone, Some("warm"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_latest<R>(
+        &self,
+        user_id: &str,
+        read: impl FnOnce(&StateSnapshot) -> R,
+    ) -> Option<R> {
+        self.pin().with_latest(user_id, read)
+    }
+
+    /// The newest snapshots of a user, newest first, the latest included: at
+    /// most `limit`, and at most as many as the store keeps. Empty if there are
+    /// none or the store keeps no history.
+    ///
+    /// Takes effect at a load of the user's latest snapshot: the history is
+    /// complete as of that instant. Never blocks; allocates the vector, with
+    /// exactly the room needed. Under continuous writes to the same user it may
+    /// have to begin again; a repeated walk covers only what was written since.
+    #[must_use]
+    pub fn history(&self, user_id: &str, limit: usize) -> Vec<StateSnapshot> {
+        self.pin().history(user_id, limit)
+    }
+
+    /// Whether there is a snapshot of the user. Never blocks; allocates nothing.
+    #[must_use]
+    pub fn contains(&self, user_id: &str) -> bool {
+        self.pin().contains(user_id)
+    }
+
+    /// Removes a user's latest snapshot and history together; true if there was
+    /// something to remove.
+    ///
+    /// Takes effect when the user's timeline is closed. See
+    /// [Memory](Self#guarantees) for what is released when.
+    ///
+    /// # Cost
+    ///
+    /// Reclaiming the entry takes a system call (on Linux `membarrier`) that
+    /// interrupts all cores on which this process runs: some microseconds.
+    pub fn remove(&self, user_id: &str) -> bool {
+        self.pin().remove(user_id)
+    }
+
+    /// How many users there are.
+    ///
+    /// Under concurrent changes an estimate: it counts what the map holds,
+    /// without stopping it. Its cost does not depend on the number of users.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.users.len()
+    }
+
+    /// Whether there are no users; under concurrent changes as good as [`len`](Self::len).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Removes all users that are there when the call begins, one by one.
+    ///
+    /// Each is removed as by [`remove`](Self::remove). A user that is written
+    /// while the call runs may be there afterwards. May wait for a resize of
+    /// the map to finish.
+    pub fn clear(&self) {
+        self.pin().clear();
+    }
+}
+
+#[async_trait]
+impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
+    async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
+        let span = self.shared.user_id_field.upsert(snapshot.user_id());
+        spans::observe(
+            &span,
+            || {
+                self.upsert(snapshot);
+                Ok(())
+            },
+            |()| {},
+        )
+    }
+
+    async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
+        let span = self.shared.user_id_field.get(user_id);
+        spans::observe(
+            &span,
+            || {
+                let latest = self.latest(user_id);
+                valid_if_absent(user_id, latest.is_none())?;
+                Ok(latest)
+            },
+            |latest| {
+                span.record("found", latest.is_some());
+            },
+        )
+    }
+
+    async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
+        let span = self.shared.user_id_field.history(user_id, limit);
+        spans::observe(
+            &span,
+            || {
+                let history = self.history(user_id, limit);
+                valid_if_absent(user_id, history.is_empty())?;
+                Ok(history)
+            },
+            |history| {
+                span.record("entries", history.len());
+            },
+        )
+    }
+
+    async fn delete(&self, user_id: &str) -> Result<bool> {
+        let span = self.shared.user_id_field.delete(user_id);
+        spans::observe(
+            &span,
+            || {
+                let removed = self.remove(user_id);
+                valid_if_absent(user_id, !removed)?;
+                Ok(removed)
+            },
+            |removed| {
+                span.record("removed", removed);
+            },
+        )
+    }
+
+    async fn health_check(&self) -> Result<()> {
+        spans::observe(&spans::health(), || Ok(()), |()| {})
+    }
+}
+
+/// Refuses an id that breaks the rules, but only if nothing was found under it:
+/// whatever is stored has a valid id, so a hit does not pay for the check.
+fn valid_if_absent(user_id: &str, absent: bool) -> Result<()> {
+    if absent {
+        validate_user_id(user_id)?;
+    }
+    Ok(())
+}
+
+impl<S> Clone for MemoryStore<S> {
+    /// Another handle to the same store.
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<S: BuildHasher> fmt::Debug for MemoryStore<S> {
+    /// Shows the settings and the number of users, no user's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("users", &self.len())
+            .field("history", &self.shared.history)
+            .field("user_id_field", &self.shared.user_id_field)
+            .finish()
+    }
+}

@@ -1,0 +1,120 @@
+//! The tracing spans of a [`MemoryStore`](super::MemoryStore)'s trait methods.
+//!
+//! They are on level `DEBUG`: a store that is read a million times a second
+//! must not fill the log of a service that runs on `INFO`. Disabled, a span
+//! costs a load and a branch. Fields that are not known when a span is opened
+//! are declared empty and recorded later.
+
+use tracing::field::{Empty, display};
+use tracing::{Span, debug_span};
+
+use crate::Result;
+
+/// How a user's id appears in the field `user_id` of tracing spans.
+///
+/// User ids can be personal data, and there are too many different ones for
+/// some collectors of spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UserIdField {
+    /// The id as it is.
+    Full,
+
+    /// A hash of the id, in 16 hexadecimal digits: the same for the same id in
+    /// every process and every version of this crate, so that the spans of one
+    /// user can be found. It is the 64-bit [FNV-1a] hash of the id's UTF-8 bytes.
+    ///
+    /// It keeps ids out of what people read; it does not hide them from one who
+    /// can guess them and compare.
+    ///
+    /// [FNV-1a]: http://www.isthe.com/chongo/tech/comp/fnv/
+    #[default]
+    Hash,
+
+    /// No field at all.
+    Off,
+}
+
+impl UserIdField {
+    fn record(self, span: &Span, user_id: &str) {
+        if span.is_disabled() {
+            return;
+        }
+        match self {
+            Self::Full => span.record("user_id", user_id),
+            Self::Hash => span.record(
+                "user_id",
+                display(format_args!("{:016x}", fnv1a(user_id.as_bytes()))),
+            ),
+            Self::Off => span,
+        };
+    }
+
+    pub(super) fn upsert(self, user_id: &str) -> Span {
+        let span = debug_span!("attuned.store.upsert", user_id = Empty, error = Empty);
+        self.record(&span, user_id);
+        span
+    }
+
+    pub(super) fn get(self, user_id: &str) -> Span {
+        let span = debug_span!(
+            "attuned.store.get",
+            user_id = Empty,
+            found = Empty,
+            error = Empty
+        );
+        self.record(&span, user_id);
+        span
+    }
+
+    pub(super) fn history(self, user_id: &str, limit: usize) -> Span {
+        let span = debug_span!(
+            "attuned.store.history",
+            user_id = Empty,
+            limit,
+            entries = Empty,
+            error = Empty
+        );
+        self.record(&span, user_id);
+        span
+    }
+
+    pub(super) fn delete(self, user_id: &str) -> Span {
+        let span = debug_span!(
+            "attuned.store.delete",
+            user_id = Empty,
+            removed = Empty,
+            error = Empty
+        );
+        self.record(&span, user_id);
+        span
+    }
+}
+
+pub(super) fn health() -> Span {
+    debug_span!("attuned.store.health", error = Empty)
+}
+
+/// Runs an operation inside its span and records how it ended: what `outcome`
+/// says of its value, or the error.
+pub(super) fn observe<T>(
+    span: &Span,
+    operation: impl FnOnce() -> Result<T>,
+    outcome: impl FnOnce(&T),
+) -> Result<T> {
+    let _entered = span.enter();
+    let result = operation();
+    match &result {
+        Ok(value) => outcome(value),
+        Err(error) => {
+            span.record("error", display(error));
+        }
+    }
+    result
+}
+
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

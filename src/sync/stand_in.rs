@@ -1,0 +1,462 @@
+//! Loom-visible stand-ins for the primitives.
+//!
+//! loom can interleave only what goes through its own types, so each operation
+//! of a stand-in that other threads can notice is a [`Step`]: an access of a
+//! loom atomic, at which loom may switch threads. The data itself is behind
+//! locks that loom does not see and that are never held across a step; so an
+//! operation happens as a whole at its step, which is what the real primitives
+//! guarantee (they are linearizable), and no more of it is assumed.
+//!
+//! Nothing is dropped under such a lock, because dropping can be a step too.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use loom::sync::atomic::{AtomicUsize, Ordering};
+
+/// A point at which loom can interleave other threads.
+#[derive(Debug)]
+struct Step(AtomicUsize);
+
+impl Step {
+    fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    fn take(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+fn lock<T>(data: &Mutex<T>) -> MutexGuard<'_, T> {
+    data.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    /// loom runs all threads of a model on one thread of the system.
+    static LIVE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many values are in an [`Arc`] at this moment, in the model that runs on
+/// this thread.
+pub fn live_values() -> usize {
+    LIVE.get()
+}
+
+/// A value that is counted as long as it lives.
+#[derive(Debug)]
+struct Live<T>(T);
+
+impl<T> Live<T> {
+    fn new(value: T) -> Self {
+        LIVE.set(LIVE.get() + 1);
+        Self(value)
+    }
+}
+
+impl<T> Drop for Live<T> {
+    fn drop(&mut self) {
+        LIVE.set(LIVE.get() - 1);
+    }
+}
+
+/// For `std::sync::Arc`. loom's own has no `Weak`.
+///
+/// Cloning is no step: whoever clones holds a count already, so it makes no
+/// difference to any other thread whether that happens earlier or later.
+pub struct Arc<T> {
+    value: std::sync::Arc<Live<T>>,
+    count: std::sync::Arc<Count>,
+}
+
+/// The number of `Arc`s. It is this one that decides whether a `Weak` can be
+/// upgraded; the standard library's only manages the memory below.
+#[derive(Debug)]
+struct Count {
+    step: Step,
+    strong: Mutex<usize>,
+}
+
+impl<T> Arc<T> {
+    pub fn new(value: T) -> Self {
+        Self {
+            value: std::sync::Arc::new(Live::new(value)),
+            count: std::sync::Arc::new(Count {
+                step: Step::new(),
+                strong: Mutex::new(1),
+            }),
+        }
+    }
+
+    pub fn downgrade(this: &Self) -> Weak<T> {
+        Weak(Some((
+            std::sync::Arc::downgrade(&this.value),
+            std::sync::Arc::clone(&this.count),
+        )))
+    }
+
+    pub fn ptr_eq(this: &Self, other: &Self) -> bool {
+        std::sync::Arc::ptr_eq(&this.value, &other.value)
+    }
+}
+
+impl<T: Clone> Arc<T> {
+    /// Like the real one, it takes a value that only `Weak`s point at away from them.
+    pub fn make_mut(this: &mut Self) -> &mut T {
+        this.count.step.take();
+        let unique = *lock(&this.count.strong) == 1;
+        if !unique || std::sync::Arc::get_mut(&mut this.value).is_none() {
+            *this = Self::new(T::clone(this));
+        }
+        match std::sync::Arc::get_mut(&mut this.value) {
+            Some(live) => &mut live.0,
+            None => unreachable!("just found or made unique"),
+        }
+    }
+}
+
+impl<T> Clone for Arc<T> {
+    fn clone(&self) -> Self {
+        *lock(&self.count.strong) += 1;
+        Self {
+            value: std::sync::Arc::clone(&self.value),
+            count: std::sync::Arc::clone(&self.count),
+        }
+    }
+}
+
+impl<T> Drop for Arc<T> {
+    fn drop(&mut self) {
+        self.count.step.take();
+        *lock(&self.count.strong) -= 1;
+    }
+}
+
+impl<T> Deref for Arc<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value.0
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Arc<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// For `std::sync::Weak`.
+pub struct Weak<T>(Option<(std::sync::Weak<Live<T>>, std::sync::Arc<Count>)>);
+
+impl<T> Weak<T> {
+    pub fn new() -> Self {
+        Self(None)
+    }
+
+    pub fn upgrade(&self) -> Option<Arc<T>> {
+        let (value, count) = self.0.as_ref()?;
+        count.step.take();
+        let mut strong = lock(&count.strong);
+        if *strong == 0 {
+            return None;
+        }
+        *strong += 1;
+        Some(Arc {
+            value: value
+                .upgrade()
+                .expect("there is an `Arc`, so there is a value"),
+            count: std::sync::Arc::clone(count),
+        })
+    }
+}
+
+impl<T> Clone for Weak<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Weak<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(Weak)")
+    }
+}
+
+/// For `arc_swap::ArcSwapOption`.
+#[derive(Debug)]
+pub struct ArcSwapOption<T> {
+    step: Step,
+    current: Mutex<Option<Arc<T>>>,
+}
+
+impl<T> ArcSwapOption<T> {
+    pub fn new(initial: Option<Arc<T>>) -> Self {
+        Self {
+            step: Step::new(),
+            current: Mutex::new(initial),
+        }
+    }
+
+    pub fn load(&self) -> Guard<Option<Arc<T>>> {
+        self.step.take();
+        Guard(lock(&self.current).clone())
+    }
+
+    pub fn swap(&self, new: Option<Arc<T>>) -> Option<Arc<T>> {
+        self.step.take();
+        std::mem::replace(&mut *lock(&self.current), new)
+    }
+
+    pub fn compare_and_swap(
+        &self,
+        expected: &Option<Arc<T>>,
+        new: Option<Arc<T>>,
+    ) -> Guard<Option<Arc<T>>> {
+        self.step.take();
+        let mut current = lock(&self.current);
+        let equal = match (&*current, expected) {
+            (Some(current), Some(expected)) => Arc::ptr_eq(current, expected),
+            (None, None) => true,
+            _ => false,
+        };
+        if equal {
+            Guard(std::mem::replace(&mut *current, new))
+        } else {
+            let found = current.clone();
+            drop(current);
+            Guard(found)
+        }
+    }
+}
+
+/// For `arc_swap::Guard`. It always holds a count, where the real one holds a
+/// debt that a writer turns into a count when it replaces the value.
+pub struct Guard<T>(T);
+
+impl<T> Guard<T> {
+    pub fn into_inner(guard: Self) -> T {
+        guard.0
+    }
+}
+
+impl<T> Deref for Guard<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// For `crossbeam_queue::ArrayQueue`.
+#[derive(Debug)]
+pub struct ArrayQueue<T> {
+    step: Step,
+    entries: Mutex<VecDeque<T>>,
+    capacity: usize,
+}
+
+impl<T> ArrayQueue<T> {
+    pub fn new(capacity: usize) -> Self {
+        assert!(capacity > 0, "capacity must be non-zero");
+        Self {
+            step: Step::new(),
+            entries: Mutex::new(VecDeque::new()),
+            capacity,
+        }
+    }
+
+    pub fn force_push(&self, entry: T) -> Option<T> {
+        self.step.take();
+        let mut entries = lock(&self.entries);
+        let displaced = if entries.len() == self.capacity {
+            entries.pop_front()
+        } else {
+            None
+        };
+        entries.push_back(entry);
+        displaced
+    }
+
+    pub fn pop(&self) -> Option<T> {
+        self.step.take();
+        lock(&self.entries).pop_front()
+    }
+}
+
+/// For `once_cell::race::OnceBox`.
+#[derive(Debug)]
+pub struct OnceBox<T> {
+    step: Step,
+    value: OnceLock<Box<T>>,
+}
+
+impl<T> OnceBox<T> {
+    pub fn new() -> Self {
+        Self {
+            step: Step::new(),
+            value: OnceLock::new(),
+        }
+    }
+
+    pub fn get(&self) -> Option<&T> {
+        self.step.take();
+        self.value.get().map(Box::as_ref)
+    }
+
+    pub fn get_or_init(&self, init: impl FnOnce() -> Box<T>) -> &T {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        // The real one makes the value before it races to put it in.
+        let value = init();
+        self.step.take();
+        self.value.get_or_init(|| value)
+    }
+}
+
+/// For `papaya::HashMap`. Neither hashes nor resizes; keys are in order, so
+/// that a model does the same in every execution.
+pub struct HashMap<K, V, S> {
+    step: Step,
+    entries: Mutex<BTreeMap<K, std::sync::Arc<V>>>,
+    hasher: PhantomData<S>,
+}
+
+pub struct HashMapBuilder<S>(PhantomData<S>);
+
+pub enum ResizeMode {
+    Blocking,
+}
+
+impl<S> HashMapBuilder<S> {
+    pub fn capacity(self, _: usize) -> Self {
+        self
+    }
+
+    pub fn hasher<H>(self, _: H) -> HashMapBuilder<H> {
+        HashMapBuilder(PhantomData)
+    }
+
+    pub fn resize_mode(self, _: ResizeMode) -> Self {
+        self
+    }
+
+    pub fn build<K: Ord, V>(self) -> HashMap<K, V, S> {
+        HashMap {
+            step: Step::new(),
+            entries: Mutex::new(BTreeMap::new()),
+            hasher: PhantomData,
+        }
+    }
+}
+
+impl HashMap<(), (), ()> {
+    pub fn builder() -> HashMapBuilder<()> {
+        HashMapBuilder(PhantomData)
+    }
+}
+
+impl<K: Ord, V, S> HashMap<K, V, S> {
+    pub fn pin(&self) -> HashMapRef<'_, K, V, S, LocalGuard<'_>> {
+        HashMapRef {
+            map: self,
+            guard: PhantomData,
+        }
+    }
+
+    pub fn guard(&self) -> LocalGuard<'_> {
+        LocalGuard(PhantomData)
+    }
+
+    pub fn len(&self) -> usize {
+        self.step.take();
+        lock(&self.entries).len()
+    }
+}
+
+/// For `papaya::HashMapRef`. What `get` returns keeps the value alive, as a pin does.
+pub struct HashMapRef<'a, K, V, S, G> {
+    map: &'a HashMap<K, V, S>,
+    guard: PhantomData<G>,
+}
+
+impl<K: Ord + Clone, V, S, G> HashMapRef<'_, K, V, S, G> {
+    pub fn get<Q>(&self, key: &Q) -> Option<std::sync::Arc<V>>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        self.map.step.take();
+        lock(&self.map.entries).get(key).cloned()
+    }
+
+    pub fn try_insert(&self, key: K, value: V) -> Result<(), V> {
+        self.map.step.take();
+        match lock(&self.map.entries).entry(key) {
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(std::sync::Arc::new(value));
+                Ok(())
+            }
+            std::collections::btree_map::Entry::Occupied(_) => Err(value),
+        }
+    }
+
+    /// Two steps, as in the real one: the predicate sees the value that was
+    /// there, and the removal succeeds only if it still is.
+    pub fn remove_if<Q>(
+        &self,
+        key: &Q,
+        mut should_remove: impl FnMut(&K, &V) -> bool,
+    ) -> Result<Option<()>, ()>
+    where
+        K: std::borrow::Borrow<Q> + for<'q> From<&'q Q>,
+        Q: Ord + ?Sized,
+    {
+        loop {
+            let Some(found) = self.get(key) else {
+                return Ok(None);
+            };
+            if !should_remove(&K::from(key), &found) {
+                return Err(());
+            }
+            self.map.step.take();
+            let mut entries = lock(&self.map.entries);
+            match entries.get(key) {
+                Some(present) if std::sync::Arc::ptr_eq(present, &found) => {
+                    let removed = entries.remove(key);
+                    drop(entries);
+                    drop(removed);
+                    return Ok(Some(()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (K, std::sync::Arc<V>)> {
+        self.map.step.take();
+        let entries: Vec<_> = lock(&self.map.entries)
+            .iter()
+            .map(|(key, value)| (key.clone(), std::sync::Arc::clone(value)))
+            .collect();
+        entries.into_iter()
+    }
+}
+
+/// For `papaya::LocalGuard`.
+pub struct LocalGuard<'a>(PhantomData<&'a ()>);
+
+/// For the reclamation part of papaya's guards. Here, what is unlinked is freed
+/// when the last reader lets go, so there is nothing to flush.
+pub trait Reclaim {
+    fn flush(&self);
+}
+
+impl Reclaim for LocalGuard<'_> {
+    fn flush(&self) {}
+}
