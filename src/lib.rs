@@ -71,6 +71,7 @@
 
 mod error;
 mod memory;
+mod revision;
 mod snapshot;
 mod store;
 #[cfg(not(attuned_loom))]
@@ -95,6 +96,7 @@ pub use memory::{
     ConfigError, MAX_CAPACITY, MAX_HISTORY_PER_USER, MemoryStore, MemoryStoreBuilder,
     MemoryStoreConfig, PinnedView, UserIdField,
 };
+pub use revision::{Revision, Versioned};
 pub use snapshot::{
     Axes, MAX_USER_ID_BYTES, SnapshotError, Source, StateSnapshot, StateSnapshotBuilder,
     UserIdError, validate_user_id,

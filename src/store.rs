@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Result, StateSnapshot, StoreError};
+use crate::{Result, StateSnapshot, StoreError, Versioned};
 
 /// A store of each user's latest snapshot and, if it keeps one, their history.
 ///
@@ -90,6 +90,20 @@ pub trait StateStore: Send + Sync {
     /// [`StoreError::Internal`] if the backend fails.
     async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>>;
 
+    /// The latest snapshot of a user and the [revision](crate::Revision) of the
+    /// write that stored it, or `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] if the backend has no revisions, which is the
+    /// default; otherwise those of [`get_latest`](Self::get_latest).
+    async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
+        let _ = user_id;
+        Err(StoreError::Unsupported {
+            operation: "get_versioned",
+        })
+    }
+
     /// The newest snapshots of a user, newest first, the latest included; at
     /// most `limit` entries.
     ///
@@ -163,6 +177,18 @@ macro_rules! forward_to_target {
                 Self: 'async_trait,
             {
                 (**self).get_latest(user_id)
+            }
+
+            fn get_versioned<'s, 'u, 'async_trait>(
+                &'s self,
+                user_id: &'u str,
+            ) -> BoxFuture<'async_trait, Result<Option<Versioned>>>
+            where
+                's: 'async_trait,
+                'u: 'async_trait,
+                Self: 'async_trait,
+            {
+                (**self).get_versioned(user_id)
             }
 
             fn get_history<'s, 'u, 'async_trait>(

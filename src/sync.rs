@@ -13,6 +13,7 @@ mod real {
     pub(crate) use crossbeam_queue::ArrayQueue;
     pub(crate) use once_cell::race::OnceBox;
     pub(crate) use papaya::{Guard as Reclaim, HashMap, HashMapRef, LocalGuard, ResizeMode};
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use std::sync::{Arc, Weak};
 }
 #[cfg(not(attuned_loom))]

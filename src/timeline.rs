@@ -21,7 +21,7 @@
 //! Nothing here blocks or waits for another thread, with one exception:
 //! `ArrayQueue` spins while another writer is inside the slot that it needs.
 
-use crate::sync::{Arc, ArcSwapOption, ArrayQueue, Guard, OnceBox, Weak};
+use crate::sync::{Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, Weak};
 
 /// A value, its place in a timeline, and the way to the one it superseded.
 #[derive(Clone, Debug)]
@@ -62,6 +62,8 @@ impl<V: Clone> Version<V> {
 pub(crate) struct Timeline<V> {
     /// The newest version; `None` once the timeline is closed, which is final.
     head: ArcSwapOption<Version<V>>,
+    /// What a sequence needs to be a revision; 0 until somebody asks for one.
+    revision_base: AtomicU64,
     /// Owns superseded versions; made when the first one is superseded, since
     /// most users of most services have one snapshot and a queue is large.
     superseded: OnceBox<ArrayQueue<Arc<Version<V>>>>,
@@ -72,6 +74,7 @@ impl<V: Clone> Timeline<V> {
         Version::place(version, 1, Weak::new());
         Self {
             head: ArcSwapOption::new(Some(Arc::clone(version))),
+            revision_base: AtomicU64::new(0),
             superseded: OnceBox::new(),
         }
     }
@@ -214,22 +217,70 @@ impl<V: Clone> Timeline<V> {
         }
     }
 
+    /// The revision of one of this timeline's versions: the same to everyone who
+    /// asks, greater for a later version, and greater than every revision of a
+    /// timeline that this user had before.
+    ///
+    /// A revision is the version's sequence on top of the timeline's base. The
+    /// base is not known when a timeline is made, since a former one of the
+    /// same user may still come and go before this one gets into the map. So it
+    /// is fixed by the first who asks, and that is late enough: to have found
+    /// this timeline, they came after it was put into the map, hence after the
+    /// former one was taken out, hence after it was closed, hence after `floor`
+    /// was raised to the last revision that it ever had.
+    pub(crate) fn revision(&self, version: &Version<V>, floor: &RevisionFloor) -> u64 {
+        self.revision_base(floor) + version.sequence
+    }
+
+    fn revision_base(&self, floor: &RevisionFloor) -> u64 {
+        match self.revision_base.load(Ordering::Acquire) {
+            0 => {
+                let base = floor.0.load(Ordering::Acquire) + 1;
+                self.revision_base
+                    .compare_exchange(0, base, Ordering::AcqRel, Ordering::Acquire)
+                    .map_or_else(|fixed_by_another| fixed_by_another, |_| base)
+            }
+            base => base,
+        }
+    }
+
     /// Closes the timeline for good; false if it was closed already.
     ///
-    /// Takes effect at the swap of the head: latest and history end together.
-    /// A writer that comes later finds `None` and starts a new timeline. One
-    /// that published earlier and has not handed over yet may still put its
-    /// version into the queue after it was emptied here; no reader can get to
-    /// it, and it goes with the timeline.
-    pub(crate) fn close(&self) -> bool {
-        let was_open = self.head.swap(None).is_some();
-        // Not left to the timeline's own end, which every pinned reader delays.
-        if let Some(superseded) = self.superseded.get() {
-            while superseded.pop().is_some() {}
+    /// Takes effect at the successful compare-and-swap of the head: latest and
+    /// history end together. If a writer publishes first, the swap fails and is
+    /// tried again on what that writer left: the removal comes after the write.
+    /// A writer that comes later finds `None` and starts a new timeline.
+    ///
+    /// The floor is raised before: whoever sees the timeline closed must find
+    /// no revision of it above the floor. Raising it in vain does no harm.
+    ///
+    /// A writer that published before the swap and has not handed over yet may
+    /// put its version into the queue after that was emptied here. No reader
+    /// can get to it, and it goes with the timeline.
+    pub(crate) fn close(&self, floor: &RevisionFloor) -> bool {
+        let base = self.revision_base(floor);
+        let mut head = self.head.load();
+        while let Some(last) = &*head {
+            floor.0.fetch_max(base + last.sequence, Ordering::AcqRel);
+            let found = self.head.compare_and_swap(&*head, None);
+            if same(&found, &head) {
+                // Not left to the timeline's own end, which pinned readers delay.
+                if let Some(superseded) = self.superseded.get() {
+                    while superseded.pop().is_some() {}
+                }
+                return true;
+            }
+            head = found;
         }
-        was_open
+        false
     }
 }
+
+/// At least the greatest revision of any timeline that has been closed: what
+/// the timelines of a store have in common, so that revisions do not repeat
+/// when a user comes back. Only removals write to it.
+#[derive(Debug, Default)]
+pub(crate) struct RevisionFloor(AtomicU64);
 
 fn same<V>(a: &Option<Arc<Version<V>>>, b: &Option<Arc<Version<V>>>) -> bool {
     match (a, b) {
@@ -238,3 +289,6 @@ fn same<V>(a: &Option<Arc<Version<V>>>, b: &Option<Arc<Version<V>>>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(all(test, not(attuned_loom)))]
+mod tests;

@@ -13,8 +13,8 @@ use smol_str::SmolStr;
 
 use crate::snapshot::{SnapshotData, validate_user_id};
 use crate::sync::{HashMap, ResizeMode};
-use crate::timeline::Timeline;
-use crate::{Result, StateSnapshot, StateStore};
+use crate::timeline::{RevisionFloor, Timeline};
+use crate::{Result, StateSnapshot, StateStore, Versioned};
 
 pub use config::{
     ConfigError, MAX_CAPACITY, MAX_HISTORY_PER_USER, MemoryStoreBuilder, MemoryStoreConfig,
@@ -92,6 +92,7 @@ struct Shared<S> {
     /// `None`: no history is kept.
     history: Option<usize>,
     user_id_field: UserIdField,
+    revision_floor: RevisionFloor,
 }
 
 impl<S> Shared<S> {
@@ -150,6 +151,7 @@ impl<S> MemoryStore<S> {
                 users,
                 history: builder.history,
                 user_id_field: builder.user_id_field,
+                revision_floor: RevisionFloor::default(),
             }),
         }
     }
@@ -227,6 +229,16 @@ impl<S: BuildHasher> MemoryStore<S> {
         read: impl FnOnce(&StateSnapshot) -> R,
     ) -> Option<R> {
         self.pin().with_latest(user_id, read)
+    }
+
+    /// The latest snapshot of a user with the revision of its write, or `None`
+    /// if there is none.
+    ///
+    /// Takes effect at the load of the user's latest snapshot. Never blocks;
+    /// allocates nothing.
+    #[must_use]
+    pub fn versioned(&self, user_id: &str) -> Option<Versioned> {
+        self.pin().versioned(user_id)
     }
 
     /// The newest snapshots of a user, newest first, the latest included: at
@@ -307,6 +319,21 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
             &span,
             || {
                 let latest = self.latest(user_id);
+                valid_if_absent(user_id, latest.is_none())?;
+                Ok(latest)
+            },
+            |latest| {
+                span.record("found", latest.is_some());
+            },
+        )
+    }
+
+    async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
+        let span = self.shared.user_id_field.get(user_id);
+        spans::observe(
+            &span,
+            || {
+                let latest = self.versioned(user_id);
                 valid_if_absent(user_id, latest.is_none())?;
                 Ok(latest)
             },

@@ -6,10 +6,10 @@ use std::hash::BuildHasher;
 use smol_str::SmolStr;
 
 use super::Shared;
-use crate::StateSnapshot;
 use crate::snapshot::SnapshotData;
 use crate::sync::{HashMapRef, LocalGuard, Reclaim as _};
 use crate::timeline::Timeline;
+use crate::{Revision, StateSnapshot, Versioned};
 
 /// A [`MemoryStore`](crate::MemoryStore) under one pin, made by
 /// [`MemoryStore::pin`](crate::MemoryStore::pin).
@@ -85,6 +85,20 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
             .map(|version| read(StateSnapshot::of_version(version)))
     }
 
+    /// See [`MemoryStore::versioned`](crate::MemoryStore::versioned).
+    #[must_use]
+    pub fn versioned(&self, user_id: &str) -> Option<Versioned> {
+        let timeline = self.users.get(user_id)?;
+        let latest = timeline.latest();
+        latest.as_ref().map(|version| {
+            let revision = timeline.revision(version, &self.shared.revision_floor);
+            Versioned::new(
+                StateSnapshot::of_version(version).clone(),
+                Revision::from(revision),
+            )
+        })
+    }
+
     /// See [`MemoryStore::history`](crate::MemoryStore::history).
     #[must_use]
     pub fn history(&self, user_id: &str, limit: usize) -> Vec<StateSnapshot> {
@@ -115,7 +129,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
         let Some(timeline) = self.users.get(user_id) else {
             return false;
         };
-        let removed = timeline.close();
+        let removed = timeline.close(&self.shared.revision_floor);
         self.unlink_closed(user_id);
         self.reclaim();
         removed
@@ -124,7 +138,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     /// See [`MemoryStore::clear`](crate::MemoryStore::clear).
     pub fn clear(&self) {
         for (user_id, timeline) in self.users.iter() {
-            timeline.close();
+            timeline.close(&self.shared.revision_floor);
             self.unlink_closed(user_id.as_str());
         }
         self.reclaim();

@@ -16,7 +16,9 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::atomic::AtomicUsize;
+/// loom's own, with the orderings that the crate asks for.
+pub use loom::sync::atomic::{AtomicU64, Ordering};
 
 /// A point at which loom can interleave other threads.
 #[derive(Debug)]

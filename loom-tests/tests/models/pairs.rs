@@ -5,9 +5,10 @@ use crate::program::{Program, Start};
 use crate::specification::{Operation, User};
 
 /// The operations that are paired with each other and with themselves.
-const OPERATIONS: [Operation; 5] = [
+const OPERATIONS: [Operation; 6] = [
     Operation::Upsert(User::Ada),
     Operation::GetLatest(User::Ada),
+    Operation::GetVersioned(User::Ada),
     Operation::GetHistory(User::Ada, usize::MAX),
     Operation::Delete(User::Ada),
     // A user who is new whatever the state of the first: they meet in the map.

@@ -94,14 +94,20 @@ impl Program {
         let mut start = Specification::new(self.retention);
         let preparation = match self.start {
             Start::Absent => vec![],
-            Start::Deleted => vec![Operation::Upsert(User::Ada), Operation::Delete(User::Ada)],
+            // The revision is seen, so that one that repeats is noticed.
+            Start::Deleted => vec![
+                Operation::Upsert(User::Ada),
+                Operation::GetVersioned(User::Ada),
+                Operation::Delete(User::Ada),
+            ],
             Start::Versions(versions) => vec![Operation::Upsert(User::Ada); versions],
         };
         for (index, operation) in preparation.into_iter().enumerate() {
             let value = -1 - index as Value;
-            assert_eq!(
-                perform(&store, operation, value),
-                start.apply(operation, value)
+            let outcome = perform(&store, operation, value);
+            assert!(
+                start.apply(operation, value, &outcome),
+                "{operation}: {outcome:?}"
             );
         }
 
@@ -124,6 +130,7 @@ impl Program {
                 &store,
                 &[
                     Operation::GetLatest(user),
+                    Operation::GetVersioned(user),
                     Operation::GetHistory(user, usize::MAX),
                     Operation::GetHistory(user, 1),
                 ],
@@ -207,6 +214,12 @@ fn perform(store: &dyn StateStore, operation: Operation, value: Value) -> Outcom
         Operation::GetLatest(user) => {
             let latest = poll(store.get_latest(user.id()));
             Outcome::Latest(latest.map(|snapshot| snapshot.updated_at_unix_ms()))
+        }
+        Operation::GetVersioned(user) => {
+            let latest = poll(store.get_versioned(user.id()));
+            Outcome::Versioned(
+                latest.map(|latest| (latest.snapshot.updated_at_unix_ms(), latest.revision)),
+            )
         }
         Operation::GetHistory(user, limit) => {
             let history = poll(store.get_history(user.id(), limit));

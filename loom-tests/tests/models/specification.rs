@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
+use attuned_store::Revision;
+
 /// Users of a model. Two are enough: operations on different users meet only
 /// in the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +27,7 @@ impl User {
 pub enum Operation {
     Upsert(User),
     GetLatest(User),
+    GetVersioned(User),
     GetHistory(User, usize),
     Delete(User),
 }
@@ -34,6 +37,7 @@ impl fmt::Display for Operation {
         let (name, user) = match self {
             Self::Upsert(user) => ("upsert", user),
             Self::GetLatest(user) => ("get_latest", user),
+            Self::GetVersioned(user) => ("get_versioned", user),
             Self::GetHistory(user, _) => ("get_history", user),
             Self::Delete(user) => ("delete", user),
         };
@@ -52,6 +56,7 @@ pub type Value = i64;
 pub enum Outcome {
     Upserted,
     Latest(Option<Value>),
+    Versioned(Option<(Value, Revision)>),
     History(Vec<Value>),
     Deleted(bool),
 }
@@ -73,6 +78,8 @@ pub struct Observed {
 pub struct Specification {
     retention: usize,
     users: BTreeMap<User, VecDeque<Value>>,
+    /// The last revision of each user that was seen, and whose it was.
+    revisions: BTreeMap<User, (Revision, Value)>,
 }
 
 impl Specification {
@@ -80,26 +87,48 @@ impl Specification {
         Self {
             retention,
             users: BTreeMap::new(),
+            revisions: BTreeMap::new(),
         }
     }
 
-    pub fn apply(&mut self, operation: Operation, value: Value) -> Outcome {
+    /// Applies an operation; whether it can have had this outcome.
+    pub fn apply(&mut self, operation: Operation, value: Value, outcome: &Outcome) -> bool {
         match operation {
             Operation::Upsert(user) => {
                 let history = self.users.entry(user).or_default();
                 history.push_front(value);
                 history.truncate(self.retention);
-                Outcome::Upserted
+                *outcome == Outcome::Upserted
             }
-            Operation::GetLatest(user) => {
-                let history = self.users.get(&user);
-                Outcome::Latest(history.and_then(|history| history.front().copied()))
-            }
+            Operation::GetLatest(user) => *outcome == Outcome::Latest(self.latest(user)),
+            Operation::GetVersioned(user) => match (self.latest(user), outcome) {
+                (None, Outcome::Versioned(None)) => true,
+                (Some(latest), Outcome::Versioned(Some((value, revision)))) => {
+                    *value == latest && self.admits(user, latest, *revision)
+                }
+                _ => false,
+            },
             Operation::GetHistory(user, limit) => {
-                let history = self.users.get(&user);
-                Outcome::History(history.into_iter().flatten().take(limit).copied().collect())
+                let history = self.users.get(&user).into_iter().flatten();
+                *outcome == Outcome::History(history.take(limit).copied().collect())
             }
-            Operation::Delete(user) => Outcome::Deleted(self.users.remove(&user).is_some()),
+            Operation::Delete(user) => {
+                *outcome == Outcome::Deleted(self.users.remove(&user).is_some())
+            }
+        }
+    }
+
+    fn latest(&self, user: User) -> Option<Value> {
+        self.users.get(&user)?.front().copied()
+    }
+
+    /// What revision a write has is for the store to choose, but it is greater
+    /// than all before it, and the same whenever it is asked for.
+    fn admits(&mut self, user: User, latest: Value, revision: Revision) -> bool {
+        match self.revisions.insert(user, (revision, latest)) {
+            Some((known, of)) if of == latest => revision == known,
+            Some((known, _)) => revision > known,
+            None => true,
         }
     }
 
@@ -127,7 +156,7 @@ impl Specification {
                 return None;
             }
             let mut next = self.clone();
-            if next.apply(candidate.operation, candidate.value) != candidate.outcome {
+            if !next.apply(candidate.operation, candidate.value, &candidate.outcome) {
                 return None;
             }
             next.after(&others)

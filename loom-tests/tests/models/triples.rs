@@ -12,6 +12,7 @@ const PREEMPTIONS: usize = 3;
 
 const UPSERT: Operation = Operation::Upsert(User::Ada);
 const LATEST: Operation = Operation::GetLatest(User::Ada);
+const VERSIONED: Operation = Operation::GetVersioned(User::Ada);
 const HISTORY: Operation = Operation::GetHistory(User::Ada, usize::MAX);
 const DELETE: Operation = Operation::Delete(User::Ada);
 
@@ -35,6 +36,13 @@ const THREADS: &[&[&[Operation]]] = &[
     &[&[DELETE, UPSERT], &[UPSERT, HISTORY]],
     &[&[UPSERT, DELETE], &[UPSERT, DELETE]],
     &[&[UPSERT, DELETE], &[UPSERT, HISTORY]],
+    // A user who goes and comes back while their revision is looked at.
+    &[&[DELETE, UPSERT], &[VERSIONED, VERSIONED]],
+    &[&[DELETE, UPSERT, VERSIONED], &[VERSIONED, UPSERT]],
+    &[&[VERSIONED, DELETE], &[UPSERT, VERSIONED]],
+    &[&[VERSIONED, DELETE], &[UPSERT], &[VERSIONED]],
+    // A whole former life of the user within the first insert of another thread.
+    &[&[UPSERT, VERSIONED, DELETE], &[UPSERT, VERSIONED]],
 ];
 
 pub fn programs() -> Vec<Program> {

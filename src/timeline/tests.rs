@@ -1,0 +1,512 @@
+//! The kernel, with values that can be counted.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::*;
+
+/// A value that counts among the living until it is dropped.
+#[derive(Clone, Debug)]
+struct Value {
+    number: u64,
+    _living: Arc<()>,
+}
+
+/// Makes values and knows how many of them, copies included, are alive. A leak
+/// makes the count too high, a second drop makes it too low.
+struct Values(Arc<()>);
+
+impl Values {
+    fn new() -> Self {
+        Self(Arc::new(()))
+    }
+
+    fn version(&self, number: u64) -> Arc<Version<Value>> {
+        Arc::new(Version::unpublished(Value {
+            number,
+            _living: Arc::clone(&self.0),
+        }))
+    }
+
+    fn alive(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+
+    /// A timeline of the values 1 to `len`.
+    fn timeline(&self, len: u64, retention: usize) -> Timeline<Value> {
+        let timeline = Timeline::starting_with(&mut self.version(1));
+        for number in 2..=len {
+            timeline.publish(self.version(number), retention).unwrap();
+        }
+        timeline
+    }
+}
+
+fn numbers(history: &[Arc<Version<Value>>]) -> Vec<u64> {
+    history
+        .iter()
+        .map(|version| version.value().number)
+        .collect()
+}
+
+/// For timelines whose revisions nobody asks for.
+fn floor() -> RevisionFloor {
+    RevisionFloor::default()
+}
+
+/// The first half of `publish`, by a writer that is then stalled: it holds the
+/// superseded version, and the queue does not have it yet.
+fn swap_head(timeline: &Timeline<Value>, mut version: Arc<Version<Value>>) -> Arc<Version<Value>> {
+    let superseded = timeline.head.load_full().unwrap();
+    Version::place(
+        &mut version,
+        superseded.sequence + 1,
+        Arc::downgrade(&superseded),
+    );
+    timeline.head.store(Some(version));
+    superseded
+}
+
+#[test]
+fn history_is_the_newest_versions_for_every_limit_retention_and_length() {
+    for retention in 1..=5 {
+        for len in 1..=8 {
+            let values = Values::new();
+            let timeline = values.timeline(len, retention);
+            for limit in (0..=9).chain([usize::MAX]) {
+                let expected: Vec<u64> = (1..=len).rev().take(limit.min(retention)).collect();
+                assert_eq!(
+                    numbers(&timeline.history(limit, retention)),
+                    expected,
+                    "limit {limit}, retention {retention}, length {len}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn sequences_count_from_one_without_gaps() {
+    let values = Values::new();
+    let timeline = values.timeline(7, 4);
+    let sequences: Vec<u64> = timeline
+        .history(usize::MAX, 4)
+        .iter()
+        .map(|version| version.sequence)
+        .collect();
+    assert_eq!(sequences, [7, 6, 5, 4]);
+}
+
+#[test]
+fn exactly_the_window_is_alive_after_each_publish() {
+    for retention in 1..=5 {
+        let values = Values::new();
+        let timeline = values.timeline(1, retention);
+        for len in 2..=20 {
+            timeline
+                .publish(values.version(len as u64), retention)
+                .unwrap();
+            assert_eq!(values.alive(), retention.min(len), "retention {retention}");
+        }
+        drop(timeline);
+        assert_eq!(values.alive(), 0, "retention {retention}");
+    }
+}
+
+#[test]
+fn the_queue_is_made_when_the_first_version_is_superseded() {
+    let values = Values::new();
+    let timeline = values.timeline(1, 5);
+    assert!(timeline.superseded.get().is_none());
+    timeline.publish(values.version(2), 5).unwrap();
+    assert_eq!(timeline.superseded.get().unwrap().capacity(), 4);
+}
+
+#[test]
+fn a_retention_of_one_never_makes_a_queue() {
+    let values = Values::new();
+    let timeline = values.timeline(10, 1);
+    assert!(timeline.superseded.get().is_none());
+    assert_eq!(values.alive(), 1);
+}
+
+#[test]
+fn closing_ends_latest_and_history_and_releases_everything() {
+    for retention in 1..=4 {
+        for len in 1..=6 {
+            let values = Values::new();
+            let timeline = values.timeline(len, retention);
+            assert!(!timeline.is_closed());
+
+            assert!(timeline.close(&floor()));
+            assert!(timeline.is_closed());
+            assert!(timeline.latest().is_none());
+            assert!(timeline.history(usize::MAX, retention).is_empty());
+            // Although the timeline itself is still there.
+            assert_eq!(values.alive(), 0, "retention {retention}, length {len}");
+
+            assert!(!timeline.close(&floor()), "it was closed already");
+        }
+    }
+}
+
+#[test]
+fn revisions_rise_with_each_version_and_from_one_timeline_to_the_next() {
+    let values = Values::new();
+    let floor = RevisionFloor::default();
+    let mut last = 0;
+    for len in 1..=5 {
+        let timeline = values.timeline(len, 3);
+        for version in timeline.history(usize::MAX, 3).iter().rev() {
+            let revision = timeline.revision(version, &floor);
+            assert!(revision > last, "{revision} after {last}");
+            assert_eq!(timeline.revision(version, &floor), revision);
+            last = revision;
+        }
+        assert!(timeline.close(&floor));
+    }
+}
+
+/// Nobody asks for a revision of the timeline before it is closed, but somebody
+/// may still: a reader that has its latest version in hand.
+#[test]
+fn a_revision_that_is_asked_for_after_the_closing_is_below_those_of_the_next_timeline() {
+    let values = Values::new();
+    let floor = RevisionFloor::default();
+    let former = values.timeline(4, 2);
+    let latest = former.latest();
+    assert!(former.close(&floor));
+
+    let next = values.timeline(1, 2);
+    let next_revision = next.revision(next.latest().as_ref().unwrap(), &floor);
+    let former_revision = former.revision(latest.as_ref().unwrap(), &floor);
+    assert!(former_revision < next_revision);
+}
+
+#[test]
+fn publishing_on_a_closed_timeline_gives_the_version_back() {
+    let values = Values::new();
+    let timeline = values.timeline(3, 2);
+    timeline.close(&floor());
+
+    let version = values.version(4);
+    let address = Arc::as_ptr(&version);
+    let returned = timeline.publish(version, 2).unwrap_err();
+    assert_eq!(Arc::as_ptr(&returned), address);
+    assert!(timeline.is_closed());
+    assert_eq!(values.alive(), 1);
+
+    // What comes back is as good as new for the next timeline.
+    let mut returned = returned;
+    let next = Timeline::starting_with(&mut returned);
+    drop(returned);
+    assert_eq!(numbers(&next.history(usize::MAX, 2)), [4]);
+    assert_eq!(values.alive(), 1);
+}
+
+#[test]
+fn a_late_hand_over_to_a_closed_timeline_ends_with_the_timeline() {
+    let values = Values::new();
+    let timeline = values.timeline(3, 3);
+    let superseded = swap_head(&timeline, values.version(4));
+    timeline.close(&floor());
+    timeline.retain(superseded, 3);
+
+    assert!(timeline.history(usize::MAX, 3).is_empty());
+    assert_eq!(values.alive(), 1);
+    drop(timeline);
+    assert_eq!(values.alive(), 0);
+}
+
+#[test]
+fn handles_outlive_eviction_closing_and_the_timeline() {
+    let values = Values::new();
+    let timeline = values.timeline(3, 3);
+    let held = timeline.history(usize::MAX, 3);
+    for number in 4..=6 {
+        timeline.publish(values.version(number), 3).unwrap();
+    }
+    assert_eq!(values.alive(), 6);
+    timeline.close(&floor());
+    drop(timeline);
+    assert_eq!(numbers(&held), [3, 2, 1]);
+    assert_eq!(values.alive(), 3);
+    drop(held);
+    assert_eq!(values.alive(), 0);
+}
+
+#[test]
+fn a_fresh_version_is_linked_in_place() {
+    let values = Values::new();
+    let mut first = values.version(1);
+    let second = values.version(2);
+    let addresses = [Arc::as_ptr(&second), Arc::as_ptr(&first)];
+
+    let timeline = Timeline::starting_with(&mut first);
+    drop(first);
+    timeline.publish(second, 2).unwrap();
+
+    let history = timeline.history(usize::MAX, 2);
+    assert_eq!(numbers(&history), [2, 1]);
+    assert!(history.iter().map(Arc::as_ptr).eq(addresses));
+}
+
+#[test]
+fn a_shared_version_is_copied_and_stays_as_it_is() {
+    let values = Values::new();
+    let timeline = values.timeline(2, 3);
+    let shared = values.version(3);
+    timeline.publish(Arc::clone(&shared), 3).unwrap();
+
+    assert_eq!(numbers(&timeline.history(usize::MAX, 3)), [3, 2, 1]);
+    assert!(!Arc::ptr_eq(timeline.latest().as_ref().unwrap(), &shared));
+    assert_eq!((shared.sequence, shared.previous.strong_count()), (0, 0));
+}
+
+/// Each entry of a history is published once more, onto the very timeline that
+/// it is part of: linked in place, it would come before itself.
+#[test]
+fn a_version_that_is_in_a_timeline_can_be_published_on_it_again() {
+    for again in 0..4 {
+        let values = Values::new();
+        let timeline = values.timeline(4, 8);
+        let handle = timeline.history(usize::MAX, 8).swap_remove(again);
+        let number = handle.value().number;
+        timeline.publish(handle, 8).unwrap();
+        assert_eq!(
+            numbers(&timeline.history(usize::MAX, 8)),
+            [number, 4, 3, 2, 1]
+        );
+        assert_eq!(values.alive(), 5);
+    }
+}
+
+/// The handle is the last one, so the value can move, but a successor in the
+/// timeline still points at the place that it moves away from.
+#[test]
+fn an_evicted_version_can_be_published_again_by_its_last_handle() {
+    let values = Values::new();
+    let timeline = values.timeline(1, 2);
+    let evicted = timeline.history(1, 2).remove(0);
+    for number in 2..=3 {
+        timeline.publish(values.version(number), 2).unwrap();
+    }
+    assert_eq!(Arc::strong_count(&evicted), 1);
+
+    timeline.publish(evicted, 2).unwrap();
+    assert_eq!(numbers(&timeline.history(usize::MAX, 2)), [1, 3]);
+    timeline.publish(values.version(4), 2).unwrap();
+    assert_eq!(numbers(&timeline.history(usize::MAX, 2)), [4, 1]);
+    assert_eq!(values.alive(), 2);
+}
+
+#[test]
+fn a_version_in_one_timeline_can_be_published_on_another() {
+    let values = Values::new();
+    let one = values.timeline(3, 4);
+    let other = Timeline::starting_with(&mut values.version(10));
+    for version in one.history(usize::MAX, 4) {
+        other.publish(version, 4).unwrap();
+    }
+    assert_eq!(numbers(&one.history(usize::MAX, 4)), [3, 2, 1]);
+    assert_eq!(numbers(&other.history(usize::MAX, 4)), [1, 2, 3, 10]);
+}
+
+/// One step of writers that can be stalled between the halves of `publish`.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The next writer swaps the head and from then on holds what it superseded.
+    Swap,
+    /// The writer that superseded this number hands it over.
+    HandOver(u64),
+}
+
+/// Every order of `writes` swaps and their hand-overs in which a version is
+/// handed over after it was superseded: each as late, and each as much out of
+/// order, as it can be.
+fn schedules(writes: u64) -> Vec<Vec<Step>> {
+    fn extend(
+        schedule: &[Step],
+        swapped: u64,
+        stalled: &[u64],
+        writes: u64,
+        all: &mut Vec<Vec<Step>>,
+    ) {
+        if swapped == writes && stalled.is_empty() {
+            all.push(schedule.to_vec());
+        }
+        if swapped < writes {
+            let superseded = swapped + 1;
+            extend(
+                &[schedule, &[Step::Swap]].concat(),
+                swapped + 1,
+                &[stalled, &[superseded]].concat(),
+                writes,
+                all,
+            );
+        }
+        for &number in stalled {
+            let others: Vec<u64> = stalled
+                .iter()
+                .copied()
+                .filter(|&other| other != number)
+                .collect();
+            extend(
+                &[schedule, &[Step::HandOver(number)]].concat(),
+                swapped,
+                &others,
+                writes,
+                all,
+            );
+        }
+    }
+    let mut all = Vec::new();
+    extend(&[], 0, &[], writes, &mut all);
+    all
+}
+
+#[test]
+fn the_window_is_reachable_and_the_rest_released_whenever_writers_hand_over() {
+    const WRITES: u64 = 5;
+    let schedules = schedules(WRITES);
+    assert_eq!(schedules.len(), 9 * 7 * 5 * 3);
+
+    for retention in 1..=6 {
+        for schedule in &schedules {
+            let values = Values::new();
+            let timeline = values.timeline(1, retention);
+            let mut len = 1;
+            let mut stalled: Vec<Arc<Version<Value>>> = Vec::new();
+            for &step in schedule {
+                match step {
+                    Step::Swap => {
+                        len += 1;
+                        stalled.push(swap_head(&timeline, values.version(len)));
+                    }
+                    Step::HandOver(number) => {
+                        let writer = stalled
+                            .iter()
+                            .position(|version| version.value().number == number)
+                            .unwrap();
+                        timeline.retain(stalled.swap_remove(writer), retention);
+                    }
+                }
+                let window: Vec<u64> = (1..=len).rev().take(retention).collect();
+                // Something else would be a hole: a version of the window that
+                // neither a stalled writer nor the queue owns.
+                assert_eq!(
+                    numbers(&timeline.history(usize::MAX, retention)),
+                    window,
+                    "retention {retention}, {schedule:?}, after {step:?}"
+                );
+            }
+            assert_eq!(
+                values.alive(),
+                retention.min(1 + WRITES as usize),
+                "retention {retention}, {schedule:?}"
+            );
+            drop(timeline);
+            assert_eq!(values.alive(), 0, "retention {retention}, {schedule:?}");
+        }
+    }
+}
+
+#[test]
+fn racing_writers_leave_whole_histories_and_exactly_the_window_alive() {
+    const WRITERS: u64 = 3;
+    const WRITES: u64 = 4_000;
+
+    for retention in [1, 2, 3, 8] {
+        let values = Values::new();
+        let timeline = values.timeline(1, retention);
+        let start = Barrier::new(WRITERS as usize + 1);
+        let writing = AtomicUsize::new(WRITERS as usize);
+
+        thread::scope(|scope| {
+            for _ in 0..WRITERS {
+                scope.spawn(|| {
+                    start.wait();
+                    for number in 0..WRITES {
+                        timeline.publish(values.version(number), retention).unwrap();
+                    }
+                    writing.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+            scope.spawn(|| {
+                start.wait();
+                while writing.load(Ordering::Relaxed) > 0 {
+                    let history = timeline.history(usize::MAX, retention);
+                    let sequences: Vec<u64> =
+                        history.iter().map(|version| version.sequence).collect();
+                    let newest = sequences[0];
+                    let whole: Vec<u64> = (1..=newest).rev().take(retention).collect();
+                    // At the moment of the newest version, these and no others
+                    // were the history. Fewer were never all there was, and
+                    // others would not have been linked one to the next.
+                    assert_eq!(sequences, whole, "retention {retention}");
+                }
+            });
+        });
+
+        // Every publish took a sequence of its own, or the last would be less.
+        let latest = timeline.latest().as_ref().unwrap().sequence;
+        assert_eq!(latest, 1 + WRITERS * WRITES, "retention {retention}");
+        // With all writers gone, each version was dropped by the one that found
+        // it outside the window: more alive were leaked, fewer lost.
+        assert_eq!(values.alive(), retention);
+        assert_eq!(
+            timeline.history(usize::MAX, retention).len(),
+            retention,
+            "retention {retention}"
+        );
+        drop(timeline);
+        assert_eq!(values.alive(), 0, "retention {retention}");
+    }
+}
+
+#[test]
+fn closing_among_racing_writers_refuses_the_later_ones_and_leaks_nothing() {
+    const WRITERS: usize = 2;
+    const WRITES: u64 = 64;
+    const RETENTION: usize = 3;
+
+    for round in 0..400 {
+        let values = Values::new();
+        let timeline = values.timeline(1, RETENTION);
+        let start = Barrier::new(WRITERS + 1);
+        let close_at = 1 + round % (WRITERS as u64 * WRITES);
+
+        thread::scope(|scope| {
+            for _ in 0..WRITERS {
+                scope.spawn(|| {
+                    start.wait();
+                    let refused = (0..WRITES)
+                        .any(|number| timeline.publish(values.version(number), RETENTION).is_err());
+                    if refused {
+                        // Closing is final, so a write after a refused one cannot
+                        // find the timeline open again.
+                        assert!(timeline.publish(values.version(0), RETENTION).is_err());
+                        assert!(timeline.latest().is_none());
+                    }
+                });
+            }
+            scope.spawn(|| {
+                start.wait();
+                // Ends, because the writers take the sequence at least so far.
+                while timeline.latest().as_ref().unwrap().sequence < close_at {
+                    thread::yield_now();
+                }
+                // Nobody else closes it, so it was open.
+                assert!(timeline.close(&floor()));
+            });
+        });
+
+        assert!(timeline.history(usize::MAX, RETENTION).is_empty());
+        // What is alive was handed over after the queue had been emptied: one
+        // version at most by each writer, since its next write was refused.
+        assert!(values.alive() <= WRITERS, "{} alive", values.alive());
+        drop(timeline);
+        assert_eq!(values.alive(), 0);
+    }
+}

@@ -1,0 +1,396 @@
+//! The trait as its users and its implementors meet it: behind pointers, with
+//! its defaults, its errors and its futures.
+
+mod common;
+
+use std::error::Error;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use attuned_store::{
+    MemoryStore, Result, Revision, SnapshotError, StateSnapshot, StateStore, StateStoreExt,
+    StoreError, UserIdError, Versioned, async_trait, validate_user_id,
+};
+use common::snapshot;
+
+/// One call of a method of the trait.
+#[derive(Clone, Debug, PartialEq)]
+enum Call {
+    UpsertLatest(StateSnapshot),
+    GetLatest(String),
+    GetVersioned(String),
+    GetHistory(String, usize),
+    Delete(String),
+    HealthCheck,
+}
+
+/// A backend that overrides every method, writes down every call, and answers
+/// what no default answers.
+#[derive(Clone, Default)]
+struct Recorder {
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+impl Recorder {
+    fn record(&self, call: Call) {
+        self.calls.lock().unwrap().push(call);
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl StateStore for Recorder {
+    async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
+        self.record(Call::UpsertLatest(snapshot));
+        Err(StoreError::internal("upsert_latest"))
+    }
+
+    async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
+        self.record(Call::GetLatest(user_id.to_owned()));
+        Ok(Some(snapshot(user_id, 1)))
+    }
+
+    async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
+        self.record(Call::GetVersioned(user_id.to_owned()));
+        let versioned = Versioned::new(snapshot(user_id, 1), Revision::from(5));
+        Ok(Some(versioned))
+    }
+
+    async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
+        self.record(Call::GetHistory(user_id.to_owned(), limit));
+        Ok(vec![snapshot(user_id, 2), snapshot(user_id, 1)])
+    }
+
+    async fn delete(&self, user_id: &str) -> Result<bool> {
+        self.record(Call::Delete(user_id.to_owned()));
+        Ok(true)
+    }
+
+    async fn health_check(&self) -> Result<()> {
+        self.record(Call::HealthCheck);
+        Err(StoreError::internal("health_check"))
+    }
+}
+
+/// Calls each method once on `S` itself: `S::method` does not look for the
+/// method behind the pointer.
+async fn call_each_method<S: StateStore>(store: S) {
+    let error = S::upsert_latest(&store, snapshot("ada", 7))
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "storage error: upsert_latest");
+    assert_eq!(
+        S::get_latest(&store, "grace").await.unwrap(),
+        Some(snapshot("grace", 1))
+    );
+    assert_eq!(
+        S::get_versioned(&store, "barbara").await.unwrap(),
+        Some(Versioned::new(snapshot("barbara", 1), Revision::from(5)))
+    );
+    assert_eq!(
+        S::get_history(&store, "alan", 9).await.unwrap(),
+        [snapshot("alan", 2), snapshot("alan", 1)]
+    );
+    assert!(S::delete(&store, "edsger").await.unwrap());
+    let error = S::health_check(&store).await.unwrap_err();
+    assert_eq!(error.to_string(), "storage error: health_check");
+}
+
+#[tokio::test]
+async fn every_pointer_hands_every_call_on_exactly_once() {
+    async fn check<S: StateStore>(point_to: impl FnOnce(Recorder) -> S) {
+        let recorder = Recorder::default();
+        call_each_method(point_to(recorder.clone())).await;
+        assert_eq!(
+            recorder.calls(),
+            [
+                Call::UpsertLatest(snapshot("ada", 7)),
+                Call::GetLatest("grace".to_owned()),
+                Call::GetVersioned("barbara".to_owned()),
+                Call::GetHistory("alan".to_owned(), 9),
+                Call::Delete("edsger".to_owned()),
+                Call::HealthCheck,
+            ],
+            "through {}",
+            std::any::type_name::<S>()
+        );
+    }
+
+    fn leak<T>(value: T) -> &'static T {
+        Box::leak(Box::new(value))
+    }
+
+    check(|recorder| recorder).await;
+    check(|recorder| leak(recorder) as &Recorder).await;
+    check(Box::new).await;
+    check(Arc::new).await;
+    check(|recorder| leak(recorder) as &dyn StateStore).await;
+    check(|recorder| Box::new(recorder) as Box<dyn StateStore>).await;
+    check(|recorder| Arc::new(recorder) as Arc<dyn StateStore>).await;
+    check(|recorder| leak(Arc::new(recorder) as Arc<dyn StateStore>)).await;
+    check(|recorder| Arc::new(Box::new(recorder) as Box<dyn StateStore>)).await;
+    check(|recorder| {
+        let inner = Box::new(Arc::new(recorder)) as Box<dyn StateStore>;
+        Arc::new(Box::new(inner)) as Arc<dyn StateStore>
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_future_that_is_dropped_before_it_is_polled_has_called_nothing_behind_any_pointer() {
+    fn drop_each_future(store: impl StateStore) {
+        drop(store.upsert_latest(snapshot("ada", 1)));
+        drop(store.get_latest("ada"));
+        drop(store.get_versioned("ada"));
+        drop(store.get_history("ada", 1));
+        drop(store.delete("ada"));
+        drop(store.health_check());
+        drop(store.require_latest("ada"));
+    }
+    let recorder = Recorder::default();
+    drop_each_future(recorder.clone());
+    drop_each_future(&recorder);
+    drop_each_future(Box::new(recorder.clone()));
+    drop_each_future(Arc::new(Box::new(recorder.clone()) as Box<dyn StateStore>));
+    assert_eq!(recorder.calls(), []);
+}
+
+#[tokio::test]
+async fn a_future_of_the_memory_store_that_is_dropped_before_it_is_polled_has_done_nothing() {
+    let store = MemoryStore::builder().history(2).build().unwrap();
+    let dynamic: &dyn StateStore = &store;
+
+    drop(dynamic.upsert_latest(snapshot("ada", 1)));
+    assert!(store.is_empty());
+
+    store.upsert(snapshot("ada", 1));
+    store.upsert(snapshot("ada", 2));
+    drop(dynamic.upsert_latest(snapshot("ada", 3)));
+    drop(dynamic.delete("ada"));
+    drop(dynamic.get_latest("ada"));
+    drop(dynamic.get_versioned("ada"));
+    drop(dynamic.get_history("ada", 1));
+    drop(dynamic.health_check());
+    drop(dynamic.require_latest("ada"));
+    assert_eq!(
+        store.history("ada", usize::MAX),
+        [snapshot("ada", 2), snapshot("ada", 1)]
+    );
+}
+
+/// A backend of the two methods without which there is none. It fails on
+/// demand.
+#[derive(Default)]
+struct Minimal {
+    latest: Mutex<Option<StateSnapshot>>,
+    lost: bool,
+}
+
+impl Minimal {
+    fn reach(&self) -> Result<()> {
+        if self.lost {
+            let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+            return Err(StoreError::internal(reset));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StateStore for Minimal {
+    async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
+        self.reach()?;
+        *self.latest.lock().unwrap() = Some(snapshot);
+        Ok(())
+    }
+
+    async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
+        validate_user_id(user_id)?;
+        self.reach()?;
+        let latest = self.latest.lock().unwrap().clone();
+        Ok(latest.filter(|snapshot| snapshot.user_id() == user_id))
+    }
+}
+
+#[tokio::test]
+async fn a_backend_of_two_methods_has_no_history_and_no_revisions_cannot_delete_and_is_healthy() {
+    let store: Box<dyn StateStore> = Box::new(Minimal::default());
+    store.upsert_latest(snapshot("ada", 1)).await.unwrap();
+
+    assert_eq!(store.get_history("ada", 10).await.unwrap(), []);
+    store.health_check().await.unwrap();
+
+    let error = store.delete("ada").await.unwrap_err();
+    assert_eq!(error.to_string(), "unsupported operation: delete");
+    assert!(matches!(error, StoreError::Unsupported { operation } if operation == "delete"));
+    let error = store.get_versioned("ada").await.unwrap_err();
+    assert_eq!(error.to_string(), "unsupported operation: get_versioned");
+    assert!(matches!(error, StoreError::Unsupported { operation } if operation == "get_versioned"));
+    // The calls that failed have changed nothing.
+    assert_eq!(
+        store.get_latest("ada").await.unwrap(),
+        Some(snapshot("ada", 1))
+    );
+}
+
+#[tokio::test]
+async fn require_latest_gives_the_snapshot_or_says_who_is_missing() {
+    async fn check(store: &(impl StateStore + ?Sized)) {
+        store.upsert_latest(snapshot("grace", 1)).await.unwrap();
+        assert_eq!(
+            store.require_latest("grace").await.unwrap(),
+            snapshot("grace", 1)
+        );
+
+        let error = store.require_latest("ada").await.unwrap_err();
+        assert_eq!(error.to_string(), "user not found: ada");
+        assert!(matches!(error, StoreError::UserNotFound { user_id } if user_id == "ada"));
+    }
+    check(&Minimal::default()).await;
+    check(&MemoryStore::default()).await;
+    check(&MemoryStore::default() as &dyn StateStore).await;
+    check(&(Arc::new(MemoryStore::default()) as Arc<dyn StateStore>)).await;
+}
+
+#[tokio::test]
+async fn require_latest_passes_the_errors_of_the_backend_on() {
+    let lost = Minimal {
+        lost: true,
+        ..Minimal::default()
+    };
+    let error = lost.require_latest("ada").await.unwrap_err();
+    assert!(matches!(error, StoreError::Internal(_)), "{error:?}");
+    assert_eq!(error.to_string(), "storage error: connection reset");
+
+    let error = lost.require_latest("").await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::InvalidUserId(UserIdError::Empty)),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_memory_store_keeps_the_contract_behind_a_trait_object() {
+    let memory = MemoryStore::builder().history(2).build().unwrap();
+    let store: Arc<dyn StateStore> = Arc::new(memory.clone());
+    let (one, two, three) = (snapshot("ada", 1), snapshot("ada", 2), snapshot("ada", 3));
+
+    assert_eq!(store.get_latest("ada").await.unwrap(), None);
+    assert_eq!(store.get_versioned("ada").await.unwrap(), None);
+    assert_eq!(store.get_history("ada", 10).await.unwrap(), []);
+    assert!(!store.delete("ada").await.unwrap());
+
+    for snapshot in [&one, &two, &three] {
+        store.upsert_latest(snapshot.clone()).await.unwrap();
+    }
+    assert_eq!(
+        store.get_latest("ada").await.unwrap().as_ref(),
+        Some(&three)
+    );
+    let versioned = store.get_versioned("ada").await.unwrap().unwrap();
+    assert_eq!(versioned.snapshot, three);
+    assert_eq!(
+        store.get_history("ada", 10).await.unwrap(),
+        [three.clone(), two]
+    );
+    assert_eq!(store.get_history("ada", 1).await.unwrap(), [three]);
+    assert_eq!(store.get_history("ada", 0).await.unwrap(), []);
+    store.health_check().await.unwrap();
+    // The trait and the inherent methods are two ways to one store.
+    assert_eq!(memory.len(), 1);
+
+    assert!(store.delete("ada").await.unwrap());
+    assert!(!store.delete("ada").await.unwrap());
+    assert_eq!(store.get_latest("ada").await.unwrap(), None);
+    assert_eq!(store.get_history("ada", 10).await.unwrap(), []);
+
+    store.upsert_latest(one.clone()).await.unwrap();
+    assert_eq!(store.get_history("ada", 10).await.unwrap(), [one]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn futures_can_run_on_the_threads_of_a_runtime() {
+    let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+    let tasks: Vec<_> = (0..16)
+        .map(|n| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let user_id = format!("user-{n}");
+                store.upsert_latest(snapshot(&user_id, n)).await?;
+                store.require_latest(&user_id).await
+            })
+        })
+        .collect();
+    for (n, task) in (0..).zip(tasks) {
+        assert_eq!(
+            task.await.unwrap().unwrap(),
+            snapshot(&format!("user-{n}"), n)
+        );
+    }
+}
+
+#[test]
+fn stores_futures_and_errors_can_be_sent_and_shared() {
+    fn shareable<T: Send + Sync + 'static + ?Sized>() {}
+    shareable::<StoreError>();
+    shareable::<MemoryStore>();
+    shareable::<StateSnapshot>();
+    shareable::<dyn StateStore>();
+    shareable::<Arc<dyn StateStore>>();
+
+    fn sendable(_: impl Send) {}
+    fn each_future_of(store: &(impl StateStore + ?Sized)) {
+        sendable(store.upsert_latest(snapshot("ada", 1)));
+        sendable(store.get_latest("ada"));
+        sendable(store.get_versioned("ada"));
+        sendable(store.get_history("ada", 1));
+        sendable(store.delete("ada"));
+        sendable(store.health_check());
+        sendable(store.require_latest("ada"));
+    }
+    each_future_of(&MemoryStore::default());
+    each_future_of(&MemoryStore::default() as &dyn StateStore);
+    each_future_of(&Minimal::default());
+}
+
+#[test]
+fn an_error_keeps_its_source_with_its_type() {
+    let error = StoreError::internal(io::Error::from(io::ErrorKind::TimedOut));
+    let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+    assert_eq!(source.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(error.to_string(), "storage error: timed out");
+
+    let error = StoreError::internal("disk full");
+    assert_eq!(error.source().unwrap().to_string(), "disk full");
+    assert_eq!(error.to_string(), "storage error: disk full");
+
+    let error = StoreError::from(UserIdError::Empty);
+    assert!(matches!(
+        error.source().unwrap().downcast_ref(),
+        Some(UserIdError::Empty)
+    ));
+    assert_eq!(error.to_string(), "invalid user id: user_id is empty");
+
+    let invalid = StateSnapshot::builder().build().unwrap_err();
+    let error = StoreError::from(invalid);
+    assert!(matches!(
+        error.source().unwrap().downcast_ref(),
+        Some(SnapshotError::MissingUserId)
+    ));
+    assert_eq!(error.to_string(), "invalid snapshot: user_id is missing");
+}
+
+#[test]
+fn an_error_without_a_cause_has_no_source() {
+    let missing = StoreError::UserNotFound {
+        user_id: "ada".to_owned(),
+    };
+    let unsupported = StoreError::Unsupported {
+        operation: "delete",
+    };
+    assert!(missing.source().is_none());
+    assert!(unsupported.source().is_none());
+}

@@ -1,0 +1,367 @@
+//! The whole sequential behaviour of [`MemoryStore`], against a plain model: a
+//! map of queues.
+//!
+//! # Properties
+//!
+//! 1. *Every operation returns what the model returns*, in any program of
+//!    upserts, reads, removals and clears over a few users, under any retention,
+//!    whichever interface each step goes through: the inherent methods, a pinned
+//!    view that is as old as the program, or the trait object.
+//! 2. *After every step the whole store equals the whole model*: the latest
+//!    snapshot, the history for all limits and the presence of every user, and
+//!    the number of users.
+//! 3. *A snapshot that a caller holds never changes*, whatever is done to the
+//!    store; and it can be stored again at any time, with the effect that a
+//!    fresh snapshot of the same content has.
+//! 4. *A revision belongs to one write of a user*: it is the same until the next
+//!    write of that user, and greater from then on, whatever was removed.
+//! 5. *A text is refused by the trait if and only if it is no user id*, and is
+//!    an absent user to the inherent methods.
+//!
+//! Failures are printed as the shortest program that shows them. They are not
+//! written to a file: such a program is better kept as a test with a name.
+
+mod common;
+
+use std::collections::{HashMap, VecDeque};
+
+use attuned_store::{
+    MemoryStore, PinnedView, Revision, StateSnapshot, StateStore, StoreError, validate_user_id,
+};
+use common::snapshot;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// One short, one with wide characters, one too long to be held in place.
+const USERS: [&str; 3] = [
+    "ada",
+    "größe-語",
+    "a-user-whose-id-takes-an-allocation-of-its-own",
+];
+
+/// The model: each user's history, newest first. It has all that was written
+/// since the user appeared; how much of it is kept is a matter of reading.
+#[derive(Default)]
+struct Model {
+    users: HashMap<String, VecDeque<StateSnapshot>>,
+    /// How often each user was ever written.
+    writes: HashMap<String, u64>,
+    retention: Option<usize>,
+}
+
+impl Model {
+    fn upsert(&mut self, snapshot: StateSnapshot) {
+        let user_id = snapshot.user_id().to_owned();
+        *self.writes.entry(user_id.clone()).or_default() += 1;
+        let history = self.users.entry(user_id).or_default();
+        history.push_front(snapshot);
+        history.truncate(self.retention.unwrap_or(1));
+    }
+
+    fn latest(&self, user_id: &str) -> Option<StateSnapshot> {
+        self.users.get(user_id)?.front().cloned()
+    }
+
+    fn history(&self, user_id: &str, limit: usize) -> Vec<StateSnapshot> {
+        match (self.retention, self.users.get(user_id)) {
+            (Some(_), Some(history)) => history.iter().take(limit).cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn remove(&mut self, user_id: &str) -> bool {
+        self.users.remove(user_id).is_some()
+    }
+}
+
+/// What a step goes through.
+#[derive(Clone, Copy, Debug)]
+enum Interface {
+    Store,
+    View,
+    Trait,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A snapshot that nobody else has.
+    Upsert(&'static str),
+    /// Reads, and holds on to what was read.
+    Latest(&'static str),
+    WithLatest(&'static str),
+    Versioned(&'static str),
+    /// Reads, and holds on to the last of what was read.
+    History(&'static str, usize),
+    /// Stores one of the snapshots held, and goes on holding it.
+    UpsertHeld(usize),
+    /// Stores one of the snapshots held, and lets go of it.
+    UpsertReleased(usize),
+    Contains(&'static str),
+    Remove(&'static str),
+    Count,
+    Clear,
+    Health,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let user = || select(USERS.as_slice());
+    let limit = prop_oneof![6 => 0..9_usize, 1 => Just(usize::MAX)];
+    prop_oneof![
+        10 => user().prop_map(Step::Upsert),
+        2 => user().prop_map(Step::Latest),
+        1 => user().prop_map(Step::WithLatest),
+        3 => user().prop_map(Step::Versioned),
+        3 => (user(), limit).prop_map(|(user, limit)| Step::History(user, limit)),
+        2 => any::<usize>().prop_map(Step::UpsertHeld),
+        2 => any::<usize>().prop_map(Step::UpsertReleased),
+        1 => user().prop_map(Step::Contains),
+        2 => user().prop_map(Step::Remove),
+        1 => Just(Step::Count),
+        1 => Just(Step::Clear),
+        1 => Just(Step::Health),
+    ]
+}
+
+fn interface() -> impl Strategy<Value = Interface> {
+    select(&[Interface::Store, Interface::View, Interface::Trait][..])
+}
+
+fn retention() -> impl Strategy<Value = Option<usize>> {
+    select(&[None, Some(1), Some(2), Some(3), Some(7)][..])
+}
+
+fn store_with(retention: Option<usize>) -> MemoryStore {
+    let builder = MemoryStore::builder();
+    match retention {
+        Some(entries) => builder.history(entries),
+        None => builder,
+    }
+    .build()
+    .unwrap()
+}
+
+/// A snapshot in the caller's hands, and an independent copy of what it was.
+struct Held {
+    handle: StateSnapshot,
+    copy: StateSnapshot,
+}
+
+impl Held {
+    fn new(handle: StateSnapshot) -> Self {
+        let copy = handle.to_builder().build().unwrap();
+        Self { handle, copy }
+    }
+}
+
+/// The three interfaces to one store, and the model of it.
+struct Session<'a> {
+    store: &'a MemoryStore,
+    view: PinnedView<'a, std::hash::RandomState>,
+    contract: &'a dyn StateStore,
+    runtime: &'a tokio::runtime::Runtime,
+    model: Model,
+    held: Vec<Held>,
+    /// The last revision that was read of each user, and of which write.
+    revisions: HashMap<&'static str, (u64, Revision)>,
+    /// The time of the next snapshot, so that no two are alike.
+    clock: i64,
+}
+
+impl Session<'_> {
+    fn run(&mut self, interface: Interface, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Upsert(user) => {
+                self.clock += 1;
+                self.upsert(interface, snapshot(user, self.clock));
+                self.model.upsert(snapshot(user, self.clock));
+            }
+            Step::UpsertHeld(index) => {
+                if let Some(held) = pick(&self.held, index) {
+                    let handle = self.held[held].handle.clone();
+                    self.upsert(interface, handle);
+                    self.model.upsert(self.held[held].copy.clone());
+                }
+            }
+            Step::UpsertReleased(index) => {
+                if let Some(held) = pick(&self.held, index) {
+                    let Held { handle, copy } = self.held.swap_remove(held);
+                    self.upsert(interface, handle);
+                    self.model.upsert(copy);
+                }
+            }
+            Step::Latest(user) => {
+                let latest = match interface {
+                    Interface::Store => self.store.latest(user),
+                    Interface::View => self.view.latest(user),
+                    Interface::Trait => self.wait(self.contract.get_latest(user)).unwrap(),
+                };
+                prop_assert_eq!(&latest, &self.model.latest(user));
+                self.held.extend(latest.map(Held::new));
+            }
+            Step::WithLatest(user) => {
+                let read = StateSnapshot::updated_at_unix_ms;
+                let at = match interface {
+                    Interface::Store | Interface::Trait => self.store.with_latest(user, read),
+                    Interface::View => self.view.with_latest(user, read),
+                };
+                prop_assert_eq!(at, self.model.latest(user).as_ref().map(read));
+            }
+            Step::Versioned(user) => {
+                let versioned = match interface {
+                    Interface::Store => self.store.versioned(user),
+                    Interface::View => self.view.versioned(user),
+                    Interface::Trait => self.wait(self.contract.get_versioned(user)).unwrap(),
+                };
+                let read = versioned.as_ref().map(|read| read.snapshot.clone());
+                prop_assert_eq!(read, self.model.latest(user));
+                if let Some(versioned) = versioned {
+                    let this = (self.model.writes[user], versioned.revision);
+                    if let Some(last) = self.revisions.insert(user, this) {
+                        prop_assert_eq!(this.0.cmp(&last.0), this.1.cmp(&last.1));
+                    }
+                }
+            }
+            Step::History(user, limit) => {
+                let mut history = match interface {
+                    Interface::Store => self.store.history(user, limit),
+                    Interface::View => self.view.history(user, limit),
+                    Interface::Trait => self.wait(self.contract.get_history(user, limit)).unwrap(),
+                };
+                prop_assert_eq!(&history, &self.model.history(user, limit));
+                self.held.extend(history.pop().map(Held::new));
+            }
+            Step::Contains(user) => {
+                let contains = match interface {
+                    Interface::Store | Interface::Trait => self.store.contains(user),
+                    Interface::View => self.view.contains(user),
+                };
+                prop_assert_eq!(contains, self.model.users.contains_key(user));
+            }
+            Step::Remove(user) => {
+                let removed = match interface {
+                    Interface::Store => self.store.remove(user),
+                    Interface::View => self.view.remove(user),
+                    Interface::Trait => self.wait(self.contract.delete(user)).unwrap(),
+                };
+                prop_assert_eq!(removed, self.model.remove(user));
+            }
+            Step::Count => {
+                prop_assert_eq!(self.store.len(), self.model.users.len());
+                prop_assert_eq!(self.store.is_empty(), self.model.users.is_empty());
+            }
+            Step::Clear => {
+                match interface {
+                    Interface::Store | Interface::Trait => self.store.clear(),
+                    Interface::View => self.view.clear(),
+                }
+                self.model.users.clear();
+            }
+            Step::Health => prop_assert!(self.wait(self.contract.health_check()).is_ok()),
+        }
+        Ok(())
+    }
+
+    fn upsert(&self, interface: Interface, snapshot: StateSnapshot) {
+        match interface {
+            Interface::Store => self.store.upsert(snapshot),
+            Interface::View => self.view.upsert(snapshot),
+            Interface::Trait => self.wait(self.contract.upsert_latest(snapshot)).unwrap(),
+        }
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    fn compare_everything(&self) -> Result<(), TestCaseError> {
+        prop_assert_eq!(self.store.len(), self.model.users.len());
+        prop_assert_eq!(self.store.is_empty(), self.model.users.is_empty());
+        for user in USERS {
+            prop_assert_eq!(self.store.latest(user), self.model.latest(user));
+            prop_assert_eq!(
+                self.store.contains(user),
+                self.model.users.contains_key(user)
+            );
+            for limit in (0..=8).chain([usize::MAX]) {
+                prop_assert_eq!(
+                    self.store.history(user, limit),
+                    self.model.history(user, limit),
+                    "limit {}",
+                    limit
+                );
+            }
+        }
+        for held in &self.held {
+            prop_assert_eq!(&held.handle, &held.copy);
+        }
+        Ok(())
+    }
+}
+
+/// One of the elements, if there is any.
+fn pick<T>(of: &[T], index: usize) -> Option<usize> {
+    index.checked_rem(of.len())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Properties 1 to 4.
+    #[test]
+    fn a_store_does_what_a_map_of_queues_does(
+        retention in retention(),
+        program in vec((interface(), step()), 1..80),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = store_with(retention);
+        let mut session = Session {
+            store: &store,
+            view: store.pin(),
+            contract: &store,
+            runtime: &runtime,
+            model: Model { retention, ..Model::default() },
+            held: Vec::new(),
+            revisions: HashMap::new(),
+            clock: 0,
+        };
+        for (interface, step) in program {
+            session.run(interface, step)?;
+            session.compare_everything()?;
+        }
+    }
+
+    /// Property 5.
+    #[test]
+    fn the_trait_refuses_exactly_what_is_no_user_id(
+        text in prop_oneof![any::<String>(), "[\\w -]{0,20}", "[a-zé_-]{250,260}"],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = store_with(Some(2));
+        let contract: &dyn StateStore = &store;
+        let answers = [
+            runtime.block_on(contract.get_latest(&text)).map(|latest| latest.is_some()),
+            runtime.block_on(contract.get_history(&text, 9)).map(|history| !history.is_empty()),
+            runtime.block_on(contract.delete(&text)),
+        ];
+        for answer in answers {
+            match (answer, validate_user_id(&text)) {
+                (Ok(found), Ok(())) => prop_assert!(!found),
+                (Err(StoreError::InvalidUserId(error)), Err(reason)) => {
+                    prop_assert_eq!(error, reason);
+                }
+                (answer, validity) => {
+                    prop_assert!(false, "{answer:?} although the id is {validity:?}");
+                }
+            }
+        }
+        prop_assert_eq!(store.latest(&text), None);
+        prop_assert_eq!(store.history(&text, 9), []);
+        prop_assert!(!store.contains(&text));
+        prop_assert!(!store.remove(&text));
+    }
+}
