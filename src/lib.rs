@@ -69,6 +69,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod docs;
 mod error;
 mod memory;
 mod revision;
@@ -86,6 +87,11 @@ mod sync;
 )]
 pub mod sync;
 mod timeline;
+
+/// The README's examples, compiled and run.
+#[cfg(all(doctest, feature = "serde"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// The attribute that makes `async fn`s of a [`StateStore`] implementation; of
 /// the crate [async-trait](https://docs.rs/async-trait).

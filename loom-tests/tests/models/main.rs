@@ -16,7 +16,12 @@ mod program;
 mod specification;
 mod triples;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use libtest_mimic::{Arguments, Trial};
+
+/// Of all the programs that were run.
+static EXECUTIONS: AtomicUsize = AtomicUsize::new(0);
 
 fn main() {
     let pairs = pairs::programs()
@@ -30,10 +35,18 @@ fn main() {
         .map(|(kind, program)| {
             let name = format!("{kind}, {}", program.name());
             Trial::test(name.clone(), move || {
-                println!("{name}: {} executions", program.check());
+                let executions = program.check();
+                EXECUTIONS.fetch_add(executions, Ordering::Relaxed);
+                println!("{name}: {executions} executions");
                 Ok(())
             })
         })
         .collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    println!(
+        "{} programs, {} executions",
+        conclusion.num_passed + conclusion.num_failed,
+        EXECUTIONS.load(Ordering::Relaxed)
+    );
+    conclusion.exit();
 }
