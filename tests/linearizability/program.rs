@@ -1,0 +1,211 @@
+//! Random programs: what each thread does to a store, all of it drawn from one
+//! seed.
+
+use std::fmt;
+
+use crate::random::Random;
+
+/// What identifies a snapshot: no two in a program are the same.
+pub type Value = i64;
+
+/// One of the users of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User(usize);
+
+impl User {
+    pub const ALL: &'static [Self; 3] = &[Self(0), Self(1), Self(2)];
+
+    pub fn index(self) -> usize {
+        self.0
+    }
+
+    pub fn id(self) -> &'static str {
+        ["ada", "grace", "alan"][self.0]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Upsert(Value),
+    GetLatest,
+    GetHistory { limit: usize },
+    Delete,
+}
+
+impl Operation {
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::GetLatest | Self::GetHistory { .. })
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Upsert(value) => write!(f, "upsert {value}"),
+            Self::GetLatest => write!(f, "get_latest"),
+            Self::GetHistory { limit: usize::MAX } => write!(f, "get_history"),
+            Self::GetHistory { limit } => write!(f, "get_history (limit {limit})"),
+            Self::Delete => write!(f, "delete"),
+        }
+    }
+}
+
+/// Which face of a store an operation goes through, if it has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// The synchronous methods.
+    Inherent,
+    /// `dyn StateStore`.
+    Trait,
+}
+
+/// What a thread does before a step, outside the recorded operation. It lets
+/// the threads drift against each other and, where they outnumber the cores,
+/// take turns within a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    None,
+    Spin(u32),
+    Yield,
+}
+
+impl Pause {
+    pub fn take(self) {
+        match self {
+            Self::None => {}
+            Self::Spin(turns) => (0..turns).for_each(|_| std::hint::spin_loop()),
+            Self::Yield => std::thread::yield_now(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub pause: Pause,
+    pub user: User,
+    pub operation: Operation,
+    pub interface: Interface,
+    /// Whether the caller keeps a handle to the snapshot that it upserts, which
+    /// the store then has to copy.
+    pub keeps_handle: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    pub seed: u64,
+    /// How many snapshots of a user the store keeps: 1 to 3.
+    pub retention: usize,
+    /// Whether the store is made to pause inside its operations, where it can be.
+    pub pauses_inside: bool,
+    /// 1 to 3.
+    pub users: &'static [User],
+    /// 2 to 8.
+    pub threads: Vec<Vec<Step>>,
+}
+
+impl Program {
+    pub const MOST_THREADS: usize = 8;
+
+    /// The program that a seed stands for.
+    pub fn from_seed(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let retention = random.one_to(3);
+        let users = &User::ALL[..random.one_to(User::ALL.len())];
+        let pauses_inside = random.one_in(2);
+        let threads = 1 + random.one_to(Self::MOST_THREADS - 1);
+        // Checking costs more than proportionally to the length of a user's
+        // history, so more threads do less each.
+        let longest = 40 / threads;
+        // A program's own mixture: some mostly write, some mostly delete.
+        let weights = [(); 4].map(|()| random.one_to(6));
+        let threads = (0..threads)
+            .map(|thread| {
+                let steps = 2 + random.one_to(longest - 2);
+                (0..steps)
+                    .map(|step| {
+                        let value = (100 * thread + step) as Value;
+                        Step::random(&mut random, users, weights, value)
+                    })
+                    .collect()
+            })
+            .collect();
+        Self {
+            seed,
+            retention,
+            pauses_inside,
+            users,
+            threads,
+        }
+    }
+
+    /// What it is and how to run it again.
+    pub fn again(&self) -> String {
+        format!("the program of ATTUNED_SEED={:#x}:\n{self}", self.seed)
+    }
+}
+
+impl Step {
+    fn random(random: &mut Random, users: &[User], weights: [usize; 4], value: Value) -> Self {
+        let mut drawn = random.below(weights.iter().sum());
+        let kind = weights
+            .iter()
+            .position(|&weight| match drawn.checked_sub(weight) {
+                Some(rest) => {
+                    drawn = rest;
+                    false
+                }
+                None => true,
+            });
+        let operation = match kind {
+            Some(0) => Operation::Upsert(value),
+            Some(1) => Operation::GetLatest,
+            Some(2) => Operation::GetHistory {
+                limit: [1, 2, usize::MAX][random.below(3)],
+            },
+            _ => Operation::Delete,
+        };
+        let pause = match random.below(8) {
+            0 => Pause::Yield,
+            1..=3 => Pause::Spin(random.below(200) as u32),
+            _ => Pause::None,
+        };
+        Self {
+            pause,
+            user: users[random.below(users.len())],
+            operation,
+            interface: [Interface::Inherent, Interface::Trait][random.below(2)],
+            keeps_handle: random.one_in(4),
+        }
+    }
+}
+
+/// A line for each thread.
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pauses = if self.pauses_inside {
+            ", with pauses inside"
+        } else {
+            ""
+        };
+        writeln!(f, "  retention {}{pauses}", self.retention)?;
+        for (thread, steps) in self.threads.iter().enumerate() {
+            let steps: Vec<_> = steps.iter().map(Step::to_string).collect();
+            writeln!(f, "  thread {thread}: {}", steps.join("; "))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let interface = match self.interface {
+            Interface::Inherent => "",
+            Interface::Trait => "dyn ",
+        };
+        write!(f, "{}: {interface}{}", self.user.id(), self.operation)?;
+        if self.keeps_handle && matches!(self.operation, Operation::Upsert(_)) {
+            write!(f, " (shared)")?;
+        }
+        Ok(())
+    }
+}

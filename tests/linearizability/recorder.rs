@@ -1,0 +1,301 @@
+//! Runs programs on real threads and records what they see.
+
+use std::hint;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use crate::announce;
+use crate::history::Observed;
+use crate::program::{Interface, Operation, Pause, Program, Step, User, Value};
+use crate::specification::{Outcome, Performed};
+
+/// A store that can be recorded.
+///
+/// Snapshots are made before an operation is called and looked into after it
+/// has returned, so that the recorded times enclose little else than the store.
+pub trait Subject: Send + Sync + 'static {
+    type Snapshot: Clone;
+
+    fn snapshot(&self, user: User, value: Value) -> Self::Snapshot;
+    fn value(snapshot: &Self::Snapshot) -> Value;
+
+    fn upsert(&self, interface: Interface, user: User, snapshot: Self::Snapshot);
+    fn get_latest(&self, interface: Interface, user: User) -> Option<Self::Snapshot>;
+    fn get_history(&self, interface: Interface, user: User, limit: usize) -> Vec<Self::Snapshot>;
+    /// Whether there was something to delete, if the store says so.
+    fn delete(&self, interface: Interface, user: User) -> Option<bool>;
+}
+
+/// The clock that all threads of a run share: the number of operations that
+/// have returned.
+///
+/// It is the weakest clock that never accuses falsely. If an operation is
+/// recorded as called after another has returned, then the call's load has seen
+/// the return's increment, and by release and acquire the one *happens before*
+/// the other in the sense of the memory model: a store must show its effect. No
+/// such thing follows from the times of a wall clock or a processor's cycle
+/// counter, however well they agree; on weakly ordered processors their order
+/// of two operations could be held against a correct store.
+///
+/// What it hides: the increment orders a thread's operation before all that
+/// follows, and on x86 it drains the store buffer. An effect that would become
+/// visible to others only some time after its operation has returned is made
+/// visible by recording it. Within an operation the clock orders nothing, and a
+/// call is a plain load, but its cache line travels between the cores and keeps
+/// them somewhat in step. The weak orders that this cannot show are for the
+/// models.
+#[derive(Default)]
+pub struct Clock(AtomicUsize);
+
+impl Clock {
+    fn call(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn ret(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Release)
+    }
+}
+
+/// One run of a program, as the threads share it.
+struct Run<S> {
+    program: Program,
+    store: S,
+    clock: Clock,
+    /// How many threads have come to the start.
+    arrived: AtomicUsize,
+    /// How many have done their part.
+    finished: AtomicUsize,
+}
+
+impl<S: Subject> Run<S> {
+    fn new(program: Program, store: S) -> Self {
+        Self {
+            program,
+            store,
+            clock: Clock::default(),
+            arrived: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
+        }
+    }
+
+    fn thread(&self, thread: usize) -> Vec<Observed> {
+        let steps = &self.program.threads[thread];
+        let mut observed = Vec::with_capacity(steps.len());
+        self.wait_for_the_others();
+        for step in steps {
+            observed.push(self.step(thread, step));
+        }
+        let others = self.program.threads.len() - 1;
+        if self.finished.fetch_add(1, Ordering::AcqRel) == others {
+            observed.extend(self.reads_of_what_is_left());
+        }
+        observed
+    }
+
+    /// Waits on the processor, if it is to be had.
+    fn wait_for_the_others(&self) {
+        self.arrived.fetch_add(1, Ordering::AcqRel);
+        let mut turns = 0u32;
+        while !self.has_started() {
+            turns += 1;
+            if turns.is_multiple_of(64) {
+                thread::yield_now();
+            } else {
+                hint::spin_loop();
+            }
+        }
+    }
+
+    fn has_started(&self) -> bool {
+        self.arrived.load(Ordering::Acquire) >= self.program.threads.len()
+    }
+
+    fn step(&self, thread: usize, step: &Step) -> Observed {
+        let &Step {
+            pause,
+            user,
+            operation,
+            interface,
+            keeps_handle,
+        } = step;
+        let Self { store, clock, .. } = self;
+        pause.take();
+        let (called, returned, outcome);
+        match operation {
+            Operation::Upsert(value) => {
+                let snapshot = store.snapshot(user, value);
+                let kept = keeps_handle.then(|| snapshot.clone());
+                called = clock.call();
+                store.upsert(interface, user, snapshot);
+                returned = clock.ret();
+                drop(kept);
+                outcome = Outcome::Upserted;
+            }
+            Operation::GetLatest => {
+                called = clock.call();
+                let latest = store.get_latest(interface, user);
+                returned = clock.ret();
+                outcome = Outcome::Latest(latest.as_ref().map(S::value));
+            }
+            Operation::GetHistory { limit } => {
+                called = clock.call();
+                let history = store.get_history(interface, user, limit);
+                returned = clock.ret();
+                outcome = Outcome::History(history.iter().map(S::value).collect());
+            }
+            Operation::Delete => {
+                called = clock.call();
+                let deleted = store.delete(interface, user);
+                returned = clock.ret();
+                outcome = Outcome::Deleted(deleted);
+            }
+        }
+        Observed {
+            thread,
+            user,
+            performed: Performed { operation, outcome },
+            called,
+            returned,
+        }
+    }
+
+    /// What is left in the end has to be explained too. Who finishes last reads
+    /// it, as one thread more.
+    fn reads_of_what_is_left(&self) -> impl Iterator<Item = Observed> {
+        let reads = [
+            Operation::GetHistory { limit: usize::MAX },
+            Operation::GetLatest,
+        ];
+        self.program.users.iter().flat_map(move |&user| {
+            reads.map(|operation| {
+                let step = Step {
+                    pause: Pause::None,
+                    user,
+                    operation,
+                    interface: Interface::Inherent,
+                    keeps_handle: false,
+                };
+                self.step(self.program.threads.len(), &step)
+            })
+        })
+    }
+}
+
+/// What a thread has to do, one after the other.
+type Batch<S> = Arc<[Run<S>]>;
+
+/// What it has observed in each, or its panic.
+type Log = thread::Result<Vec<Vec<Observed>>>;
+
+/// Threads that run programs.
+///
+/// A program is so short that threads started, or only woken, for it would
+/// hardly meet. So they are started once, and run many programs of as many
+/// threads from one waking to the next.
+pub struct Recorder<S> {
+    threads: Vec<Sender<Batch<S>>>,
+    logs: Receiver<Log>,
+}
+
+impl<S: Subject> Recorder<S> {
+    pub fn new() -> Self {
+        let (log, logs) = mpsc::channel();
+        let threads = (0..Program::MOST_THREADS)
+            .map(|index| {
+                let (batch, batches) = mpsc::channel::<Batch<S>>();
+                let log = log.clone();
+                thread::spawn(move || {
+                    for batch in batches {
+                        let observed = observe_all(&batch, index);
+                        if log.send(observed).is_err() {
+                            return;
+                        }
+                    }
+                });
+                batch
+            })
+            .collect();
+        Self { threads, logs }
+    }
+
+    /// Runs programs, all of the same number of threads, and returns what was
+    /// observed in each.
+    ///
+    /// # Panics
+    ///
+    /// If the store does, with its panic.
+    pub fn record(
+        &self,
+        programs: &[Program],
+        store: impl Fn(&Program) -> S,
+    ) -> Vec<Vec<Observed>> {
+        let Some(first) = programs.first() else {
+            return Vec::new();
+        };
+        let runs: Batch<S> = programs
+            .iter()
+            .map(|program| Run::new(program.clone(), store(program)))
+            .collect();
+        let threads = &self.threads[..first.threads.len()];
+        for thread in threads {
+            thread
+                .send(Arc::clone(&runs))
+                .expect("a recording thread ends only with its recorder");
+        }
+        let mut observed = vec![Vec::new(); programs.len()];
+        for _ in threads {
+            for (all, of_one_thread) in observed.iter_mut().zip(self.log(&runs)) {
+                all.extend(of_one_thread);
+            }
+        }
+        observed
+    }
+
+    /// What one of the threads has recorded.
+    ///
+    /// # Panics
+    ///
+    /// If no program has begun or ended for a minute, which is tens of thousands
+    /// of times as long as one takes: then it never will. (A reader that looks
+    /// for a version that is gone, for instance, looks for ever.) A single
+    /// minute is not enough, because the whole process may have been stopped.
+    fn log(&self, runs: &[Run<S>]) -> Vec<Vec<Observed>> {
+        let mut begun = None;
+        loop {
+            match self.logs.recv_timeout(Duration::from_secs(60)) {
+                Ok(Ok(observed)) => return observed,
+                Ok(Err(panic)) => panic::resume_unwind(panic),
+                Err(RecvTimeoutError::Timeout) => {
+                    let latest = runs.iter().rposition(Run::has_started);
+                    if let Some(latest) = latest.filter(|_| begun == Some(latest)) {
+                        panic!("no end of {}", runs[latest].program.again());
+                    }
+                    begun = Some(latest);
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("a recording thread ends only with its recorder")
+                }
+            }
+        }
+    }
+}
+
+/// A thread's part of a batch.
+fn observe_all<S: Subject>(batch: &[Run<S>], thread: usize) -> Log {
+    let observe = |run: &Run<S>| {
+        panic::catch_unwind(AssertUnwindSafe(|| run.thread(thread))).inspect_err(|_| {
+            announce(format_args!("a panic in {}", run.program.again()));
+            // The other threads shall not wait for this one.
+            for run in batch {
+                run.arrived
+                    .fetch_add(run.program.threads.len(), Ordering::AcqRel);
+            }
+        })
+    };
+    batch.iter().map(observe).collect()
+}

@@ -1,0 +1,77 @@
+//! What a store is to its users: for each of them a list of snapshots, newest
+//! first.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::program::{Operation, Value};
+
+/// What an operation returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Upserted,
+    Latest(Option<Value>),
+    History(Vec<Value>),
+    /// Whether there was something to delete, from stores that say so.
+    Deleted(Option<bool>),
+}
+
+/// An operation and what it returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Performed {
+    pub operation: Operation,
+    pub outcome: Outcome,
+}
+
+impl fmt::Display for Performed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.operation)?;
+        match &self.outcome {
+            Outcome::Upserted | Outcome::Deleted(None) => Ok(()),
+            Outcome::Latest(None) => write!(f, " = none"),
+            Outcome::Latest(Some(value)) => write!(f, " = {value}"),
+            Outcome::History(values) => write!(f, " = {values:?}"),
+            Outcome::Deleted(Some(deleted)) => write!(f, " = {deleted}"),
+        }
+    }
+}
+
+/// One user of a store that keeps `RETENTION` snapshots.
+///
+/// The retention is a parameter of the type because the checker makes its
+/// initial state from nothing.
+pub struct OneUser<const RETENTION: usize>;
+
+impl<const RETENTION: usize> todc_utils::Specification for OneUser<RETENTION> {
+    type State = VecDeque<Value>;
+    type Operation = Performed;
+
+    fn init() -> Self::State {
+        VecDeque::new()
+    }
+
+    fn apply(performed: &Performed, state: &Self::State) -> (bool, Self::State) {
+        let mut after = state.clone();
+        let explained = match (performed.operation, &performed.outcome) {
+            (Operation::Upsert(value), Outcome::Upserted) => {
+                after.push_front(value);
+                after.truncate(RETENTION);
+                true
+            }
+            (Operation::GetLatest, Outcome::Latest(latest)) => state.front() == latest.as_ref(),
+            (Operation::GetHistory { limit }, Outcome::History(history)) => {
+                state.iter().take(limit).eq(history)
+            }
+            (Operation::Delete, Outcome::Deleted(deleted)) => {
+                after.clear();
+                deleted.is_none_or(|deleted| deleted != state.is_empty())
+            }
+            _ => false,
+        };
+        if explained {
+            (true, after)
+        } else {
+            (false, state.clone())
+        }
+    }
+}
