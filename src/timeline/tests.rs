@@ -205,18 +205,26 @@ fn publishing_on_a_closed_timeline_gives_the_version_back() {
     assert_eq!(values.alive(), 1);
 }
 
+/// More of them than fit into the queue, which has nobody any more who would
+/// take something out.
 #[test]
-fn a_late_hand_over_to_a_closed_timeline_ends_with_the_timeline() {
-    let values = Values::new();
-    let timeline = values.timeline(3, 3);
-    let superseded = swap_head(&timeline, values.version(4));
-    timeline.close(&floor());
-    timeline.retain(superseded, 3);
+fn late_hand_overs_to_a_closed_timeline_end_with_the_timeline() {
+    for retention in 1..=5 {
+        let values = Values::new();
+        let timeline = values.timeline(3, retention);
+        let stalled: Vec<_> = (4..=9)
+            .map(|number| swap_head(&timeline, values.version(number)))
+            .collect();
+        timeline.close(&floor());
+        for superseded in stalled {
+            timeline.retain(superseded, retention);
+        }
 
-    assert!(timeline.history(usize::MAX, 3).is_empty());
-    assert_eq!(values.alive(), 1);
-    drop(timeline);
-    assert_eq!(values.alive(), 0);
+        assert!(timeline.history(usize::MAX, retention).is_empty());
+        assert_eq!(values.alive(), retention - 1);
+        drop(timeline);
+        assert_eq!(values.alive(), 0);
+    }
 }
 
 #[test]
@@ -313,6 +321,18 @@ fn a_version_in_one_timeline_can_be_published_on_another() {
     assert_eq!(numbers(&other.history(usize::MAX, 4)), [1, 2, 3, 10]);
 }
 
+/// The versions that the links lead to, as far as they are owned by anybody: what
+/// a reader meets in a single walk.
+fn reachable(timeline: &Timeline<Value>) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    let mut next = timeline.head.load_full();
+    while let Some(version) = next {
+        numbers.push(version.value().number);
+        next = version.previous.upgrade();
+    }
+    numbers
+}
+
 /// One step of writers that can be stalled between the halves of `publish`.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -393,8 +413,13 @@ fn the_window_is_reachable_and_the_rest_released_whenever_writers_hand_over() {
                     }
                 }
                 let window: Vec<u64> = (1..=len).rev().take(retention).collect();
-                // Something else would be a hole: a version of the window that
-                // neither a stalled writer nor the queue owns.
+                // A reader would not get to the end of the window, because there
+                // is a version in it that neither a stalled writer nor the queue
+                // owns.
+                assert!(
+                    reachable(&timeline).starts_with(&window),
+                    "retention {retention}, {schedule:?}, after {step:?}"
+                );
                 assert_eq!(
                     numbers(&timeline.history(usize::MAX, retention)),
                     window,
