@@ -49,20 +49,23 @@ pub use view::PinnedView;
 /// [`history`](Self::history) begins again when writers evict what it is about
 /// to read; a repeated walk only covers what was written in between.
 ///
-/// **Writes** to an existing user are lock-free but for one spot: when a user's
-/// history is full, two writers of that user that need the same slot of the
-/// queue wait for each other. A write that brings a new user may wait while the
+/// **Writes** to an existing user are lock-free but for one spot: two writers
+/// that hand a superseded snapshot to the queue of the same user at the same
+/// time may wait for each other inside a slot of it. A write that brings a new user may wait while the
 /// map is copied into a larger one; [`capacity`](MemoryStoreBuilder::capacity)
 /// prevents that.
 ///
-/// **Memory.** An evicted snapshot is released at once, as are all snapshots of
-/// a deleted user, save those that callers still hold and what a concurrent
-/// upsert of the same user is just handing over. The removed entry itself, which
-/// holds the user's id, is reclaimed when no thread that was reading at that
-/// moment is still doing so. If more threads are reading at the time of a delete
-/// than the deleting thread has entries to reclaim, they wait for one of its
-/// next deletes (as of papaya 0.2.5 with seize 0.5.1; at most 31 entries a
-/// thread), or for the end of the store.
+/// **Memory.** An evicted snapshot is dropped at once, as are all snapshots of a
+/// deleted user, save those that callers still hold and what a concurrent
+/// upsert of the same user is just handing over. Two things stay a little longer:
+/// - The oldest snapshot of a history keeps the emptied allocation of the one
+///   before it (a weak link leads there) until it is dropped itself. So it is
+///   with a snapshot that a caller holds.
+/// - The removed entry, which has the user's id, is reclaimed when the threads
+///   that were reading at that moment have gone on. If more threads are reading
+///   at the time of a delete than the deleting thread has entries to reclaim,
+///   they wait for one of its next deletes (as of papaya 0.2.5 with seize 0.5.1;
+///   at most 31 entries a thread), or for the end of the store.
 ///
 /// # Example
 ///
