@@ -110,7 +110,14 @@ impl<V: Clone> Timeline<V> {
             let Some(current) = &*head else {
                 return Err(version);
             };
-            Version::place(&mut version, current.sequence + 1, Arc::downgrade(current));
+            // A link keeps the allocation of what it leads to, and with a
+            // retention of one version nobody ever follows it.
+            let previous = if retention > 1 {
+                Arc::downgrade(current)
+            } else {
+                Weak::new()
+            };
+            Version::place(&mut version, current.sequence + 1, previous);
             let found = self
                 .head
                 .compare_and_swap(&*head, Some(Arc::clone(&version)));
@@ -282,12 +289,9 @@ impl<V: Clone> Timeline<V> {
 #[derive(Debug, Default)]
 pub(crate) struct RevisionFloor(AtomicU64);
 
+/// Whether both are the same version, and there is one.
 fn same<V>(a: &Option<Arc<Version<V>>>, b: &Option<Arc<Version<V>>>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-        (None, None) => true,
-        _ => false,
-    }
+    matches!((a, b), (Some(a), Some(b)) if Arc::ptr_eq(a, b))
 }
 
 #[cfg(all(test, not(attuned_loom)))]

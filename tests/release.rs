@@ -78,6 +78,17 @@ fn what_is_evicted_is_released_at_once() {
 }
 
 #[test]
+fn without_a_history_a_user_takes_no_more_after_many_writes_than_after_one() {
+    let store = without_history();
+    store.upsert(snapshot(USER, 0));
+    assert_nothing_left(measure(|| {
+        for at in 1..9 {
+            store.upsert(snapshot(USER, at));
+        }
+    }));
+}
+
+#[test]
 fn a_removed_user_leaves_nothing() {
     for store in [with_history(), without_history()] {
         for make in [large, |at| snapshot(USER, at)] {

@@ -145,11 +145,18 @@ impl<S> MemoryStoreBuilder<S> {
     /// Hashes user ids with `hasher`.
     ///
     /// The default is the standard library's randomly keyed SipHash-1-3, which
-    /// resists hash flooding: user ids come from outside, and with a weak
-    /// hasher one who chooses them can make all lookups slow. The resistance
-    /// costs about 190 of the 430 instructions of a `latest` with an id of 16
-    /// bytes (x86_64, against foldhash; `cargo bench --bench operations hasher`
-    /// shows it in time). Where the ids are your own, it can be saved.
+    /// resists hash flooding: user ids come from outside. The resistance costs
+    /// about 190 of the 430 instructions of a `latest` with an id of 16 bytes
+    /// (x86_64, against foldhash; `cargo bench --bench operations hasher` shows it
+    /// in time). Where the ids are your own, it can be saved.
+    ///
+    /// The hasher must be a good one, and keyed if ids are not your own. With
+    /// papaya 0.2.5, ids whose hashes collide are worse than slow: the 32nd user
+    /// with the same hash makes [`upsert`](MemoryStore::upsert) loop for ever
+    /// while memory grows, because the map takes a probe that is too long for a
+    /// lack of room and makes another table of the same size. (To see it, run
+    /// this under a memory limit: a `Hasher` whose `finish` returns a constant,
+    /// and 32 users.)
     pub fn hasher<H>(self, hasher: H) -> MemoryStoreBuilder<H> {
         MemoryStoreBuilder {
             history: self.history,

@@ -58,9 +58,9 @@ pub use view::PinnedView;
 /// **Memory.** An evicted snapshot is dropped at once, as are all snapshots of a
 /// deleted user, save those that callers still hold and what a concurrent
 /// upsert of the same user is just handing over. Two things stay a little longer:
-/// - The oldest snapshot of a history keeps the emptied allocation of the one
-///   before it (a weak link leads there) until it is dropped itself. So it is
-///   with a snapshot that a caller holds.
+/// - The oldest snapshot of a history (of two or more entries) keeps the emptied
+///   allocation of the one before it, to which a weak link leads, until it is
+///   dropped itself. So it is with one that a caller holds.
 /// - The removed entry, which has the user's id, is reclaimed when the threads
 ///   that were reading at that moment have gone on. If more threads are reading
 ///   at the time of a delete than the deleting thread has entries to reclaim,
@@ -292,11 +292,11 @@ impl<S: BuildHasher> MemoryStore<S> {
         self.len() == 0
     }
 
-    /// Removes all users that are there when the call begins, one by one.
+    /// Removes all users that are there when the call begins, one by one, each as
+    /// by [`remove`](Self::remove).
     ///
-    /// Each is removed as by [`remove`](Self::remove). A user that is written
-    /// while the call runs may be there afterwards. May wait for a resize of
-    /// the map to finish.
+    /// What is written while the call runs may be there afterwards, or may be
+    /// removed, too. May wait for a resize of the map to finish.
     pub fn clear(&self) {
         self.pin().clear();
     }

@@ -32,7 +32,7 @@ pub enum UserIdField {
     #[default]
     Hash,
 
-    /// No field at all.
+    /// Left out: the field never has a value.
     Off,
 }
 
