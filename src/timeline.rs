@@ -10,13 +10,13 @@
 //! - The *head* is the newest version. It is swapped atomically and is the only
 //!   place where an operation on a timeline takes effect.
 //! - A version's *sequence* is its position in the timeline, counted from 1
-//!   without gaps, because each is linked to the very version it replaced.
+//!   without gaps, because each is placed after the very version it replaced.
 //! - The *window* is the newest `retention` sequences, judged from the head.
 //!
 //! **Ownership.** A superseded version inside the window is owned, at each
 //! moment, by the queue or by a writer that is handing it over. It follows that
 //! a weak link inside the window can fail to upgrade only when the head has
-//! moved on so far that the link has left the window.
+//! moved on so far that the link has left the window, or the timeline is closed.
 //!
 //! Nothing here blocks or waits for another thread, with one exception:
 //! `ArrayQueue` spins while another writer is inside the slot that it needs.
@@ -93,7 +93,7 @@ impl<V: Clone> Timeline<V> {
     ///
     /// Takes effect at the successful compare-and-swap of the head. Whatever
     /// else happened since the head was loaded, the version replaced is the one
-    /// that `version` is linked to, so no sequence repeats or is skipped:
+    /// that `version` was placed after, so no sequence repeats or is skipped:
     /// - another writer published first: the swap fails, and the loop links to
     ///   that writer's version. Some writer made progress.
     /// - the timeline was closed first: the swap fails and finds `None`.
