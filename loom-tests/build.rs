@@ -5,5 +5,7 @@
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(attuned_loom)");
+    // A feature of the crate that the models do without.
+    println!("cargo::rustc-check-cfg=cfg(feature, values(\"attuned\"))");
     println!("cargo::rustc-cfg=attuned_loom");
 }

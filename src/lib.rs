@@ -52,6 +52,9 @@
 //!   [`Source`], in the published JSON form. It is on by default because
 //!   snapshots mostly come from, and go to, somewhere else, and all it adds to
 //!   a build is serde without its derive.
+//! - `attuned`: the published crates of Attuned run on this store. It brings
+//!   `attuned-core` and `attuned-store` 1, conversions of their snapshots, and
+//!   their traits for [`MemoryStore`]; its module `attuned` has the guide.
 //!
 //! # Coming from version 1
 //!
@@ -67,11 +70,16 @@
 //!   default is an error, no longer silence.
 //! - [`health_check`](StateStore::health_check) returns `Ok(())` or what is wrong.
 //! - Asking with an invalid user id is an error.
+//!
+//! What is written for the trait of version 1, as `attuned-http` is, needs no
+//! change: with the feature `attuned`, [`MemoryStore`] implements that trait, too.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "attuned")]
+pub mod attuned;
 pub mod docs;
 mod error;
 mod memory;

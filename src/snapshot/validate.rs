@@ -49,6 +49,15 @@ pub enum SnapshotError {
         /// The value that was given; it can be NaN, which is unequal to itself.
         value: f32,
     },
+
+    /// The source is none of [`Source`](crate::Source); only from a conversion
+    /// of an `attuned_core::Source`, to which later versions can add.
+    #[cfg(feature = "attuned")]
+    #[error("source {name:?} is unknown")]
+    UnknownSource {
+        /// The name of the source.
+        name: String,
+    },
 }
 
 /// Why a text is not a user id.
