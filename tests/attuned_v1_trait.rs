@@ -302,6 +302,20 @@ fn an_error_keeps_its_rule() {
     );
 }
 
+/// The published error repeats the name whole.
+#[test]
+fn an_axis_name_that_is_too_long_is_shown_shortened() {
+    let mut snapshot = published("ada", 1);
+    snapshot.axes = [("x".repeat(1_000), 0.5)].into();
+    let error = StateSnapshot::try_from(&snapshot).unwrap_err();
+    match PublishedError::from(StoreError::from(error)) {
+        PublishedError::Validation(ValidationError::InvalidAxisName { axis }) => {
+            assert_eq!(axis, format!("{}…", "x".repeat(64)));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn an_error_of_no_rule_keeps_its_cause() {
     let missing = StoreError::UserNotFound {

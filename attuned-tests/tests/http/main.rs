@@ -1,0 +1,8 @@
+//! The published server of Attuned on this store, over TCP.
+
+mod answers;
+mod client;
+mod concurrency;
+mod example;
+mod lifecycle;
+mod server;
