@@ -162,13 +162,13 @@ impl Soak {
                 let user = &self.users[random.random_range(0..range)];
                 match random.random_range(0..100) {
                     0..40 => {
-                        self.store.upsert(snapshot(user));
+                        self.store.upsert(snapshot(user)).unwrap();
                         upserts += 1;
                     }
                     // A shared snapshot, which the store has to copy.
                     40..45 => {
                         let snapshot = snapshot(user);
-                        self.store.upsert(snapshot.clone());
+                        self.store.upsert(snapshot.clone()).unwrap();
                         upserts += 1;
                     }
                     45..50 => {
@@ -217,7 +217,7 @@ impl Soak {
         let emptied = Heap::now() - self.before;
         for user in &self.users {
             for _ in 0..=self.history {
-                self.store.upsert(snapshot(user));
+                self.store.upsert(snapshot(user)).unwrap();
             }
         }
         let filled = Heap::now() - self.before;

@@ -1,7 +1,9 @@
 //! What can go wrong in a store.
 
 use std::error::Error;
+use std::fmt;
 
+use crate::revision::{Expected, Revision};
 use crate::snapshot::{SnapshotError, UserIdError};
 
 /// The result of a store's operation.
@@ -48,6 +50,24 @@ pub enum StoreError {
     #[error("invalid snapshot: {0}")]
     InvalidSnapshot(#[from] SnapshotError),
 
+    /// A conditional write did not find what it expected, and wrote nothing.
+    #[error("conflict: expected {expected} of user {user_id}, found {}", Found(*actual))]
+    Conflict {
+        /// The user that was to be written.
+        user_id: String,
+        /// What the write was conditional on.
+        expected: Expected,
+        /// The revision that was there instead, or `None` if there was none.
+        actual: Option<Revision>,
+    },
+
+    /// The store has no room for another user.
+    #[error("capacity exceeded: the store has its maximum of {max_users} users")]
+    CapacityExceeded {
+        /// How many users the store may have.
+        max_users: usize,
+    },
+
     /// The backend does not have this operation.
     #[error("unsupported operation: {operation}")]
     Unsupported {
@@ -64,5 +84,17 @@ impl StoreError {
     /// Wraps a backend's own error as [`StoreError::Internal`].
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Internal(source.into())
+    }
+}
+
+/// What a conditional write found.
+struct Found(Option<Revision>);
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(revision) => Expected::At(revision).fmt(f),
+            None => Expected::Absent.fmt(f),
+        }
     }
 }

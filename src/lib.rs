@@ -83,6 +83,7 @@ pub mod attuned;
 pub mod docs;
 mod error;
 mod memory;
+mod patch;
 mod revision;
 mod snapshot;
 mod store;
@@ -111,11 +112,11 @@ pub use async_trait::async_trait;
 pub use error::{Result, StoreError};
 pub use memory::{
     ConfigError, MAX_CAPACITY, MAX_HISTORY_PER_USER, MemoryStore, MemoryStoreBuilder,
-    MemoryStoreConfig, PinnedView, UserIdField,
+    MemoryStoreConfig, PinnedView, Stats, UserIdField,
 };
-pub use revision::{Revision, Versioned};
+pub use revision::{Expected, Revision, Versioned};
 pub use snapshot::{
     Axes, MAX_USER_ID_BYTES, SnapshotError, Source, StateSnapshot, StateSnapshotBuilder,
     UserIdError, validate_user_id,
 };
-pub use store::{StateStore, StateStoreExt};
+pub use store::{StateStore, StateStoreExt, UPDATE_ATTEMPTS};

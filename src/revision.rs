@@ -20,13 +20,13 @@ use crate::StateSnapshot;
 ///
 /// let store = MemoryStore::default();
 /// let ada = StateSnapshot::builder().user_id("ada");
-/// store.upsert(ada.clone().axis("warmth", 0.2).build()?);
+/// store.upsert(ada.clone().axis("warmth", 0.2).build()?)?;
 /// let first = store.versioned("ada").map(|versioned| versioned.revision);
 /// store.remove("ada");
-/// store.upsert(ada.axis("warmth", 0.3).build()?);
+/// store.upsert(ada.axis("warmth", 0.3).build()?)?;
 /// let second = store.versioned("ada").map(|versioned| versioned.revision);
 /// assert!(first < second);
-/// # Ok::<(), attuned_store::SnapshotError>(())
+/// # Ok::<(), attuned_store::StoreError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(u64);
@@ -78,5 +78,40 @@ impl Versioned {
     #[must_use]
     pub fn new(snapshot: StateSnapshot, revision: Revision) -> Self {
         Self { snapshot, revision }
+    }
+}
+
+/// What a conditional write expects to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expected {
+    /// No snapshot of the user: the write is to be the first, or the first since
+    /// the user was deleted.
+    Absent,
+    /// The snapshot that the write of this revision stored, still the latest.
+    At(Revision),
+}
+
+impl Expected {
+    /// Whatever was just read.
+    ///
+    /// ```
+    /// use attuned_store::{Expected, MemoryStore};
+    ///
+    /// let store = MemoryStore::default();
+    /// let current = store.versioned("ada");
+    /// assert_eq!(Expected::unchanged(current.as_ref()), Expected::Absent);
+    /// ```
+    #[must_use]
+    pub fn unchanged(read: Option<&Versioned>) -> Self {
+        read.map_or(Self::Absent, |versioned| Self::At(versioned.revision))
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("no snapshot"),
+            Self::At(revision) => write!(f, "revision {revision}"),
+        }
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Result, StateSnapshot, StoreError, Versioned};
+use crate::patch::Patch;
+use crate::{
+    Expected, Result, Revision, Source, StateSnapshot, StateSnapshotBuilder, StoreError, Versioned,
+};
 
 /// A store of each user's latest snapshot and, if it keeps one, their history.
 ///
@@ -79,7 +82,8 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Internal`] if the backend fails.
+    /// [`StoreError::CapacityExceeded`] if the user is new and the backend has
+    /// all the users that it may have, and [`StoreError::Internal`] if it fails.
     async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()>;
 
     /// The latest snapshot of a user, or `None` if there is none.
@@ -102,6 +106,62 @@ pub trait StateStore: Send + Sync {
         Err(StoreError::Unsupported {
             operation: "get_versioned",
         })
+    }
+
+    /// Makes `snapshot` the latest one of its user, if what is there is what the
+    /// caller expects, and returns the revision of this write.
+    ///
+    /// The comparison and the write are one step: no other write of the user can
+    /// come between them.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if something else is there; then nothing has
+    /// changed. [`StoreError::Unsupported`] if the backend has no conditional
+    /// writes, which is the default; otherwise those of
+    /// [`upsert_latest`](Self::upsert_latest).
+    async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
+        let _ = (snapshot, expected);
+        Err(StoreError::Unsupported {
+            operation: "upsert_if",
+        })
+    }
+
+    /// The latest snapshots of several users, in the order of `user_ids`.
+    ///
+    /// Each is read as by [`get_latest`](Self::get_latest), which is what the
+    /// default does, one after the other: there is no common instant at which
+    /// all of them were the latest. Remote backends make one round trip of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_latest`](Self::get_latest), for the first id that has one.
+    async fn get_many(&self, user_ids: &[&str]) -> Result<Vec<Option<StateSnapshot>>> {
+        let mut snapshots = Vec::with_capacity(user_ids.len());
+        for user_id in user_ids {
+            snapshots.push(self.get_latest(user_id).await?);
+        }
+        Ok(snapshots)
+    }
+
+    /// Stores several snapshots, and tells of each, in their order, whether it
+    /// was stored.
+    ///
+    /// Each is written as by [`upsert_latest`](Self::upsert_latest), which is
+    /// what the default does, one after the other: several of one user take
+    /// effect in their order, one that fails does not keep the others from being
+    /// stored, and a call that is cancelled may have stored some of them.
+    ///
+    /// # Errors
+    ///
+    /// In the place of each snapshot that was not stored, those of
+    /// [`upsert_latest`](Self::upsert_latest).
+    async fn upsert_many(&self, snapshots: Vec<StateSnapshot>) -> Vec<Result<()>> {
+        let mut results = Vec::with_capacity(snapshots.len());
+        for snapshot in snapshots {
+            results.push(self.upsert_latest(snapshot).await);
+        }
+        results
     }
 
     /// The newest snapshots of a user, newest first, the latest included; at
@@ -191,6 +251,42 @@ macro_rules! forward_to_target {
                 (**self).get_versioned(user_id)
             }
 
+            fn upsert_if<'s, 'async_trait>(
+                &'s self,
+                snapshot: StateSnapshot,
+                expected: Expected,
+            ) -> BoxFuture<'async_trait, Result<Revision>>
+            where
+                's: 'async_trait,
+                Self: 'async_trait,
+            {
+                (**self).upsert_if(snapshot, expected)
+            }
+
+            fn get_many<'s, 'i, 'u, 'async_trait>(
+                &'s self,
+                user_ids: &'i [&'u str],
+            ) -> BoxFuture<'async_trait, Result<Vec<Option<StateSnapshot>>>>
+            where
+                's: 'async_trait,
+                'i: 'async_trait,
+                'u: 'async_trait,
+                Self: 'async_trait,
+            {
+                (**self).get_many(user_ids)
+            }
+
+            fn upsert_many<'s, 'async_trait>(
+                &'s self,
+                snapshots: Vec<StateSnapshot>,
+            ) -> BoxFuture<'async_trait, Vec<Result<()>>>
+            where
+                's: 'async_trait,
+                Self: 'async_trait,
+            {
+                (**self).upsert_many(snapshots)
+            }
+
             fn get_history<'s, 'u, 'async_trait>(
                 &'s self,
                 user_id: &'u str,
@@ -256,6 +352,133 @@ pub trait StateStoreExt: StateStore {
                 })
         }
     }
+
+    /// Replaces the latest snapshot of a user by one made from it, atomically:
+    /// if another write comes between the reading and the writing, `change` is
+    /// called again with what that write has left. Returns what was written.
+    ///
+    /// `change` gets the latest snapshot, or `None` if there is none. It returns
+    /// the builder of the new snapshot, whose user id is set here; or `None` to
+    /// leave things as they are, and then `None` is returned.
+    /// [`to_builder`](StateSnapshot::to_builder) keeps the timestamp: set
+    /// [`updated_at`](StateSnapshotBuilder::updated_at) for a new observation.
+    ///
+    /// It is made of [`get_versioned`](StateStore::get_versioned) and
+    /// [`upsert_if`](StateStore::upsert_if), at most [`UPDATE_ATTEMPTS`] times,
+    /// without a pause: every attempt that fails means that another write of
+    /// this user has succeeded.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InvalidSnapshot`] if the builder does not make a snapshot;
+    /// [`StoreError::Conflict`] if even the last attempt met another write;
+    /// [`StoreError::Unsupported`] if the backend has no conditional writes; and
+    /// the errors of the two methods. In every case nothing has changed.
+    ///
+    /// ```
+    /// # use attuned_store::{MemoryStore, StateSnapshot, StateStore, StateStoreExt, StoreError};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), StoreError> {
+    /// let store: Box<dyn StateStore> = Box::new(MemoryStore::default());
+    /// for _ in 0..3 {
+    ///     store
+    ///         .update("ada", |current| {
+    ///             let visits = current.map_or(0.0, |snapshot| snapshot.get_axis("visits"));
+    ///             StateSnapshot::builder().axis("visits", visits + 0.25)
+    ///         })
+    ///         .await?;
+    /// }
+    /// assert_eq!(store.require_latest("ada").await?.get_axis("visits"), 0.75);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn update<C, R>(
+        &self,
+        user_id: &str,
+        mut change: C,
+    ) -> impl Future<Output = Result<Option<Versioned>>> + Send
+    where
+        C: FnMut(Option<&StateSnapshot>) -> R + Send,
+        R: Into<Option<StateSnapshotBuilder>>,
+    {
+        async move {
+            let mut attempt = 1;
+            loop {
+                let current = self.get_versioned(user_id).await?;
+                let changed = change(current.as_ref().map(|current| &current.snapshot)).into();
+                let Some(changed) = changed else {
+                    return Ok(None);
+                };
+                let snapshot = changed.user_id(user_id).build()?;
+                let expected = Expected::unchanged(current.as_ref());
+                match self.upsert_if(snapshot.clone(), expected).await {
+                    Err(StoreError::Conflict { .. }) if attempt < UPDATE_ATTEMPTS => attempt += 1,
+                    written => {
+                        return written.map(|revision| Some(Versioned::new(snapshot, revision)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Changes the named axes of a user's latest snapshot and leaves the others,
+    /// atomically like [`update`](Self::update). Returns what was written, or
+    /// `None` if there was nothing to change.
+    ///
+    /// **Explicit values win.** Values of source [`SelfReport`](Source::SelfReport)
+    /// override all others. Others override only what was
+    /// [`Inferred`](Source::Inferred); to a snapshot that is, or may be, the
+    /// user's own word, they only add the axes that it does not have. (A mixed
+    /// snapshot does not say which of its axes the user reported, so none of
+    /// them is overridden.) The rule is that of attuned-core 1.0.1, whose
+    /// `translator` module promises not to "correct" what a user has set.
+    ///
+    /// Of the result,
+    /// - the timestamp is the time of the call;
+    /// - the source is that of both parts, or [`Mixed`](Source::Mixed) if they
+    ///   differ;
+    /// - the confidence is the lower one of both parts.
+    ///
+    /// If nothing of the former snapshot is left, or there was none, source and
+    /// confidence are those of the patch.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InvalidSnapshot`] if an axis or the confidence is invalid,
+    /// and otherwise those of [`update`](Self::update).
+    ///
+    /// ```
+    /// # use attuned_store::{MemoryStore, Source, StateStore, StateStoreExt, StoreError};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), StoreError> {
+    /// let store: Box<dyn StateStore> = Box::new(MemoryStore::default());
+    /// store.patch("ada", &[("warmth", 0.9)], Source::SelfReport, 1.0).await?;
+    /// let inferred = [("warmth", 0.2), ("formality", 0.3)];
+    /// store.patch("ada", &inferred, Source::Inferred, 0.6).await?;
+    ///
+    /// let latest = store.require_latest("ada").await?;
+    /// assert!(latest.axes().eq([("formality", 0.3), ("warmth", 0.9)]));
+    /// assert_eq!(latest.source(), Source::Mixed);
+    /// assert_eq!(latest.confidence(), 0.6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn patch(
+        &self,
+        user_id: &str,
+        axes: &[(&str, f32)],
+        source: Source,
+        confidence: f32,
+    ) -> impl Future<Output = Result<Option<Versioned>>> + Send {
+        async move {
+            let patch = Patch::new(user_id, axes, source, confidence)?;
+            self.update(user_id, |current| patch.over(current)).await
+        }
+    }
 }
+
+/// How often [`StateStoreExt::update`] tries before it gives up with
+/// [`StoreError::Conflict`].
+pub const UPDATE_ATTEMPTS: u32 = 64;
 
 impl<T: StateStore + ?Sized> StateStoreExt for T {}

@@ -12,9 +12,19 @@ mod real {
     pub(crate) use arc_swap::{ArcSwapOption, Guard};
     pub(crate) use crossbeam_queue::ArrayQueue;
     pub(crate) use once_cell::race::OnceBox;
-    pub(crate) use papaya::{Guard as Reclaim, HashMap, HashMapRef, LocalGuard, ResizeMode};
+    pub(crate) use papaya::{
+        Equivalent, Guard as Reclaim, HashMap, HashMapRef, LocalGuard, ResizeMode,
+    };
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
-    pub(crate) use std::sync::{Arc, Weak};
+    pub(crate) use std::sync::{Arc, Mutex, Weak};
+
+    /// Reads what a push into the queue is going to read, and does nothing else:
+    /// the processor fetches it while it waits for other memory.
+    pub(crate) fn touch<T>(queue: &OnceBox<ArrayQueue<T>>) {
+        if let Some(queue) = queue.get() {
+            std::hint::black_box(queue.is_full());
+        }
+    }
 }
 #[cfg(not(attuned_loom))]
 pub(crate) use real::*;

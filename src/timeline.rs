@@ -21,14 +21,19 @@
 //! Nothing here blocks or waits for another thread, with one exception:
 //! `ArrayQueue` spins while another writer is inside the slot that it needs.
 
-use crate::sync::{Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, Weak};
+use crate::sync::{
+    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, Weak, touch,
+};
 
 /// A value, its place in a timeline, and the way to the one it superseded.
+// In this order, what the kernel needs of a version is in the cache line of its
+// reference counts, wherever the value ends.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Version<V> {
-    value: V,
     sequence: u64,
     previous: Weak<Version<V>>,
+    value: V,
 }
 
 impl<V: Clone> Version<V> {
@@ -45,6 +50,11 @@ impl<V: Clone> Version<V> {
         &self.value
     }
 
+    /// Its place in its timeline, from 1; 0 before it is in one.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Puts the version behind `previous`, in place if nobody else holds it:
     /// that is what makes publishing a fresh value free of allocation. A shared
     /// one may be part of a timeline already and is copied.
@@ -53,6 +63,16 @@ impl<V: Clone> Version<V> {
         version.sequence = sequence;
         version.previous = previous;
     }
+}
+
+/// The newest version as a load found it; `None` if the timeline was closed.
+pub(crate) type Head<V> = Guard<Option<Arc<Version<V>>>>;
+
+/// A version that was not published, because something else than expected was
+/// found in the place of the newest one.
+pub(crate) struct Unpublished<V> {
+    pub(crate) version: Arc<Version<V>>,
+    pub(crate) found: Head<V>,
 }
 
 /// One user's versions, from the first until the timeline is closed.
@@ -81,7 +101,7 @@ impl<V: Clone> Timeline<V> {
 
     /// The newest version, or `None` if the timeline is closed. Takes effect at
     /// the load of the head.
-    pub(crate) fn latest(&self) -> Guard<Option<Arc<Version<V>>>> {
+    pub(crate) fn latest(&self) -> Head<V> {
         self.head.load()
     }
 
@@ -91,65 +111,102 @@ impl<V: Clone> Timeline<V> {
 
     /// Makes `version` the newest one, or gives it back if the timeline is closed.
     ///
-    /// Takes effect at the successful compare-and-swap of the head. Whatever
-    /// else happened since the head was loaded, the version replaced is the one
-    /// that `version` was placed after, so no sequence repeats or is skipped:
-    /// - another writer published first: the swap fails, and the loop links to
-    ///   that writer's version. Some writer made progress.
-    /// - the timeline was closed first: the swap fails and finds `None`.
-    ///
-    /// The pointer cannot have changed and changed back: `head` keeps the
-    /// version alive, so no other can have its address.
+    /// A version replaced by another writer in between is no failure: the loop
+    /// goes on with what that writer left. Some writer made progress.
     pub(crate) fn publish(
         &self,
         mut version: Arc<Version<V>>,
         retention: usize,
-    ) -> Result<(), Arc<Version<V>>> {
+    ) -> Result<Arc<Version<V>>, Arc<Version<V>>> {
         let mut head = self.head.load();
         loop {
-            let Some(current) = &*head else {
-                return Err(version);
-            };
+            match self.replace(head, version, retention) {
+                Ok(published) => return Ok(published),
+                Err(Unpublished {
+                    version: unpublished,
+                    found,
+                }) => {
+                    if found.is_none() {
+                        return Err(unpublished);
+                    }
+                    version = unpublished;
+                    head = found;
+                }
+            }
+        }
+    }
+
+    /// Makes `version` the newest one if `head` still is, and returns it as it
+    /// was published.
+    ///
+    /// Takes effect at the successful compare-and-swap of the head. Whatever
+    /// else happened since `head` was loaded, the version replaced is the one
+    /// that `version` was placed after, so no sequence repeats or is skipped:
+    /// - another writer published first: the swap fails and finds its version.
+    /// - the timeline was closed: the swap fails and finds `None`, or is not
+    ///   even tried.
+    ///
+    /// The pointer cannot have changed and changed back: `head` keeps the
+    /// version alive, so no other can have its address.
+    pub(crate) fn replace(
+        &self,
+        head: Head<V>,
+        mut version: Arc<Version<V>>,
+        retention: usize,
+    ) -> Result<Arc<Version<V>>, Unpublished<V>> {
+        let Some(current) = &*head else {
+            return Err(Unpublished {
+                version,
+                found: head,
+            });
+        };
+        let sequence = current.sequence + 1;
+        // Each atomic update waits for all reads before it. So the queue's cache
+        // lines, which are needed later, are asked for while the head's arrive.
+        touch(&self.superseded);
+        // Held from here on, not only protected: the swap would have to pay off
+        // the protection, which costs more than a reference count.
+        let head = Guard::into_inner(head);
+        let previous = match &head {
+            Some(current) if retention > 1 => Arc::downgrade(current),
             // A link keeps the allocation of what it leads to, and with a
             // retention of one version nobody ever follows it.
-            let previous = if retention > 1 {
-                Arc::downgrade(current)
-            } else {
-                Weak::new()
-            };
-            Version::place(&mut version, current.sequence + 1, previous);
-            let found = self
-                .head
-                .compare_and_swap(&*head, Some(Arc::clone(&version)));
-            if same(&found, &head) {
-                break;
-            }
-            head = found;
+            _ => Weak::new(),
+        };
+        Version::place(&mut version, sequence, previous);
+        let found = self
+            .head
+            .compare_and_swap(&head, Some(Arc::clone(&version)));
+        if !same(&found, &head) {
+            return Err(Unpublished { version, found });
         }
-        // From here on the history is already right for every reader: the
-        // version replaced is in the window and owned, by us.
-        if let Some(replaced) = Guard::into_inner(head) {
-            self.retain(replaced, retention);
+        // The history is already right for every reader: the version replaced
+        // is in the window and owned, by us.
+        if let Some(replaced) = head {
+            self.retain(replaced, sequence, retention);
         }
-        Ok(())
+        Ok(version)
     }
 
     /// Hands a superseded version over to the queue and lets go of the one that
-    /// falls out, once that has left the window.
+    /// falls out, once that has left the window. `published` is the sequence of
+    /// the version that the caller has just put in its place.
     ///
     /// Writers may arrive here late and out of order, so what falls out need
     /// not be the oldest. What is still in the window goes back in.
     ///
     /// *It loses nothing.* Only a version that has left the window is dropped,
-    /// and the window never moves back.
+    /// and the window never moves back: what is outside the window that ended
+    /// with `published` stays outside.
     ///
     /// *It ends.* Of the window, the newest place is the head's and the queue
     /// has room for all the others. So when a version from the window falls out,
     /// something that is not from the window is in the queue, and each turn of
-    /// the loop brings it nearer to the front. The window is judged against the
-    /// head as it is at each turn: with an older head, all that other writers
-    /// have put in meanwhile would seem to be inside, and nothing could leave.
-    fn retain(&self, replaced: Arc<Version<V>>, retention: usize) {
+    /// the loop brings it nearer to the front. What is inside the window of
+    /// `published` is judged again by the head as it is at that turn: with an
+    /// older head, all that other writers have put in meanwhile would seem to be
+    /// inside, and nothing could leave.
+    fn retain(&self, replaced: Arc<Version<V>>, published: u64, retention: usize) {
         let capacity = retention.saturating_sub(1);
         if capacity == 0 {
             return;
@@ -159,7 +216,10 @@ impl<V: Clone> Timeline<V> {
             .get_or_init(|| Box::new(ArrayQueue::new(capacity)));
         let mut handed_over = replaced;
         while let Some(displaced) = superseded.force_push(handed_over) {
-            if !self.in_window(&displaced, retention) {
+            // Nearly always the first: then the head is not needed again.
+            let has_left = published.saturating_sub(displaced.sequence) >= retention as u64
+                || !self.in_window(&displaced, retention);
+            if has_left {
                 return;
             }
             handed_over = displaced;
@@ -224,9 +284,9 @@ impl<V: Clone> Timeline<V> {
         }
     }
 
-    /// The revision of one of this timeline's versions: the same to everyone who
-    /// asks, greater for a later version, and greater than every revision of a
-    /// timeline that this user had before.
+    /// The revision of this timeline's version with that sequence: the same to
+    /// everyone who asks, greater for a later version, and greater than every
+    /// revision of a timeline that this user had before.
     ///
     /// A revision is the version's sequence on top of the timeline's base. The
     /// base is not known when a timeline is made, since a former one of the
@@ -235,8 +295,8 @@ impl<V: Clone> Timeline<V> {
     /// this timeline, they came after it was put into the map, hence after the
     /// former one was taken out, hence after it was closed, hence after `floor`
     /// was raised to the last revision that it ever had.
-    pub(crate) fn revision(&self, version: &Version<V>, floor: &RevisionFloor) -> u64 {
-        self.revision_base(floor) + version.sequence
+    pub(crate) fn revision(&self, sequence: u64, floor: &RevisionFloor) -> u64 {
+        self.revision_base(floor) + sequence
     }
 
     fn revision_base(&self, floor: &RevisionFloor) -> u64 {
@@ -251,12 +311,29 @@ impl<V: Clone> Timeline<V> {
         }
     }
 
-    /// Closes the timeline for good; false if it was closed already.
+    /// Closes the timeline for good and returns its last sequence; `None` if it
+    /// was closed already.
+    ///
+    /// If a writer publishes first, it is tried again on what that writer left:
+    /// the removal comes after the write.
+    pub(crate) fn close(&self, floor: &RevisionFloor) -> Option<u64> {
+        let mut head = self.head.load();
+        while head.is_some() {
+            match self.close_at(head, floor) {
+                Ok(last) => return Some(last),
+                Err(found) => head = found,
+            }
+        }
+        None
+    }
+
+    /// Closes the timeline for good if `head` is still its newest version, and
+    /// returns its last sequence; otherwise what is there instead.
     ///
     /// Takes effect at the successful compare-and-swap of the head: latest and
-    /// history end together. If a writer publishes first, the swap fails and is
-    /// tried again on what that writer left: the removal comes after the write.
-    /// A writer that comes later finds `None` and starts a new timeline.
+    /// history end together. What a caller decided on the version in `head` is
+    /// still true then, as nothing was written since. A writer that comes later
+    /// finds `None` and starts a new timeline.
     ///
     /// The floor is raised before: whoever sees the timeline closed must find
     /// no revision of it above the floor. Raising it in vain does no harm.
@@ -264,22 +341,22 @@ impl<V: Clone> Timeline<V> {
     /// A writer that published before the swap and has not handed over yet may
     /// put its version into the queue after that was emptied here. No reader
     /// can get to it, and it goes with the timeline.
-    pub(crate) fn close(&self, floor: &RevisionFloor) -> bool {
-        let base = self.revision_base(floor);
-        let mut head = self.head.load();
-        while let Some(last) = &*head {
-            floor.0.fetch_max(base + last.sequence, Ordering::AcqRel);
-            let found = self.head.compare_and_swap(&*head, None);
-            if same(&found, &head) {
-                // Not left to the timeline's own end, which pinned readers delay.
-                if let Some(superseded) = self.superseded.get() {
-                    while superseded.pop().is_some() {}
-                }
-                return true;
-            }
-            head = found;
+    pub(crate) fn close_at(&self, head: Head<V>, floor: &RevisionFloor) -> Result<u64, Head<V>> {
+        let Some(last) = head.as_ref().map(|last| last.sequence) else {
+            return Err(head);
+        };
+        floor
+            .0
+            .fetch_max(self.revision(last, floor), Ordering::AcqRel);
+        let found = self.head.compare_and_swap(&*head, None);
+        if !same(&found, &head) {
+            return Err(found);
         }
-        false
+        // Not left to the timeline's own end, which pinned readers delay.
+        if let Some(superseded) = self.superseded.get() {
+            while superseded.pop().is_some() {}
+        }
+        Ok(last)
     }
 }
 

@@ -363,7 +363,7 @@ fn a_future_that_is_not_polled_has_no_span() {
 fn the_synchronous_methods_have_no_spans() {
     let store = store(UserIdField::Full);
     let spans = observe(|| async {
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         assert!(store.latest("ada").is_some());
         assert!(store.versioned("ada").is_some());
         assert!(store.with_latest("ada", |_| ()).is_some());
@@ -374,7 +374,7 @@ fn the_synchronous_methods_have_no_spans() {
         assert!(store.is_empty());
 
         let view = store.pin();
-        view.upsert(snapshot("ada", 1));
+        view.upsert(snapshot("ada", 1)).unwrap();
         assert!(view.latest("ada").is_some());
         assert!(view.versioned("ada").is_some());
         assert!(view.with_latest("ada", |_| ()).is_some());

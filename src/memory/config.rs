@@ -73,6 +73,10 @@ pub enum ConfigError {
         max: usize,
     },
 
+    /// A maximum of no users: nothing could ever be stored.
+    #[error("the maximum of users must be at least 1")]
+    MaxUsersZero,
+
     /// The allocator does not have the memory for the capacity asked for.
     #[error("no memory for a capacity of {requested} users")]
     CapacityUnavailable {
@@ -102,6 +106,7 @@ pub enum ConfigError {
 pub struct MemoryStoreBuilder<S = RandomState> {
     pub(super) history: Option<usize>,
     pub(super) capacity: usize,
+    pub(super) max_users: Option<usize>,
     pub(super) user_id_field: UserIdField,
     pub(super) hasher: S,
 }
@@ -111,6 +116,7 @@ impl MemoryStoreBuilder {
         Self {
             history: None,
             capacity: 0,
+            max_users: None,
             user_id_field: UserIdField::default(),
             hasher: RandomState::new(),
         }
@@ -133,6 +139,30 @@ impl<S> MemoryStoreBuilder<S> {
     /// to be copied into a larger one.
     pub fn capacity(mut self, users: usize) -> Self {
         self.capacity = users;
+        self
+    }
+
+    /// Refuses new users beyond this number, at least 1, with
+    /// [`StoreError::CapacityExceeded`](crate::StoreError::CapacityExceeded);
+    /// those who are there go on. Without this call there is no bound.
+    ///
+    /// The number is exact, however many newcomers race. In return, newcomers and
+    /// removals take a lock, one after the other, in a store that has a bound.
+    /// Reads and writes of users who are there do not.
+    ///
+    /// ```
+    /// use attuned_store::{MemoryStore, StateSnapshot, StoreError};
+    ///
+    /// let store = MemoryStore::builder().max_users(1).build()?;
+    /// let snapshot = |id: &str| StateSnapshot::builder().user_id(id).build();
+    /// store.upsert(snapshot("ada")?)?;
+    /// let refused = store.upsert(snapshot("grace")?);
+    /// assert!(matches!(refused, Err(StoreError::CapacityExceeded { max_users: 1 })));
+    /// store.upsert(snapshot("ada")?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_users(mut self, users: usize) -> Self {
+        self.max_users = Some(users);
         self
     }
 
@@ -161,6 +191,7 @@ impl<S> MemoryStoreBuilder<S> {
         MemoryStoreBuilder {
             history: self.history,
             capacity: self.capacity,
+            max_users: self.max_users,
             user_id_field: self.user_id_field,
             hasher,
         }
@@ -191,6 +222,9 @@ impl<S: BuildHasher> MemoryStoreBuilder<S> {
                 requested,
                 max: MAX_CAPACITY,
             });
+        }
+        if self.max_users == Some(0) {
+            return Err(ConfigError::MaxUsersZero);
         }
         // papaya (0.2.5) aborts the process if it cannot have its table: a pointer
         // and a byte for each slot, of which it makes up to 8 for 3 users.

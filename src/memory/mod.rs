@@ -1,25 +1,30 @@
 //! The in-memory backend: users to timelines.
 
+mod bound;
 mod config;
+mod contract;
+mod key;
 mod spans;
+mod stats;
 mod view;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use smol_str::SmolStr;
-
-use crate::snapshot::{SnapshotData, validate_user_id};
+use self::bound::UserBound;
+use self::key::UserKey;
+use self::stats::Tally;
+use crate::snapshot::SnapshotData;
 use crate::sync::{HashMap, ResizeMode};
 use crate::timeline::{RevisionFloor, Timeline};
-use crate::{Result, StateSnapshot, StateStore, Versioned};
+use crate::{Expected, Result, Revision, Source, StateSnapshot, StateSnapshotBuilder, Versioned};
 
 pub use config::{
     ConfigError, MAX_CAPACITY, MAX_HISTORY_PER_USER, MemoryStoreBuilder, MemoryStoreConfig,
 };
 pub use spans::UserIdField;
+pub use stats::Stats;
 pub use view::PinnedView;
 
 /// Keeps the state of each user in memory.
@@ -74,7 +79,7 @@ pub use view::PinnedView;
 ///
 /// let store = MemoryStore::builder().history(10).build()?;
 /// for warmth in [0.2, 0.4, 0.6] {
-///     store.upsert(StateSnapshot::builder().user_id("ada").axis("warmth", warmth).build()?);
+///     store.upsert(StateSnapshot::builder().user_id("ada").axis("warmth", warmth).build()?)?;
 /// }
 ///
 /// let warmth = store.with_latest("ada", |snapshot| snapshot.get_axis("warmth"));
@@ -91,11 +96,13 @@ pub struct MemoryStore<S = RandomState> {
 }
 
 struct Shared<S> {
-    users: HashMap<SmolStr, Timeline<SnapshotData>, S>,
+    users: HashMap<UserKey, Timeline<SnapshotData>, S>,
     /// `None`: no history is kept.
     history: Option<usize>,
     user_id_field: UserIdField,
     revision_floor: RevisionFloor,
+    bound: Option<UserBound>,
+    tally: Tally,
 }
 
 impl<S> Shared<S> {
@@ -155,6 +162,8 @@ impl<S> MemoryStore<S> {
                 history: builder.history,
                 user_id_field: builder.user_id_field,
                 revision_floor: RevisionFloor::default(),
+                bound: builder.max_users.map(UserBound::new),
+                tally: Tally::default(),
             }),
         }
     }
@@ -191,8 +200,103 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// has its queue, and `snapshot` is the only handle to it. A snapshot that
     /// is shared with anybody, this store included, is copied into a new
     /// allocation first.
-    pub fn upsert(&self, snapshot: StateSnapshot) {
-        self.pin().upsert(snapshot);
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::CapacityExceeded`](crate::StoreError::CapacityExceeded) if
+    /// the user is new and the store has all the users that it may have
+    /// ([`max_users`](MemoryStoreBuilder::max_users)); nothing else.
+    pub fn upsert(&self, snapshot: StateSnapshot) -> Result<()> {
+        self.pin().upsert(snapshot)
+    }
+
+    /// Makes `snapshot` the latest one of its user if what is there is what the
+    /// caller expects, and returns the revision of this write.
+    ///
+    /// Takes effect like [`upsert`](Self::upsert), in one step with the
+    /// comparison, and costs the same; lock-free like it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`](crate::StoreError::Conflict) with the revision
+    /// that is there if it is another one; then nothing has changed. Otherwise
+    /// those of [`upsert`](Self::upsert).
+    ///
+    /// ```
+    /// use attuned_store::{Expected, MemoryStore, StateSnapshot, StoreError};
+    ///
+    /// let store = MemoryStore::default();
+    /// let ada = StateSnapshot::builder().user_id("ada").build()?;
+    /// let first = store.upsert_if(ada.clone(), Expected::Absent)?;
+    /// let second = store.upsert_if(ada.clone(), Expected::At(first))?;
+    /// let late = store.upsert_if(ada, Expected::At(first));
+    /// assert!(matches!(late, Err(StoreError::Conflict { actual: Some(a), .. }) if a == second));
+    /// # Ok::<(), StoreError>(())
+    /// ```
+    pub fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
+        self.pin().upsert_if(snapshot, expected)
+    }
+
+    /// Replaces the latest snapshot of a user by one made from it, atomically.
+    /// Returns what was written.
+    ///
+    /// `change` gets the latest snapshot, or `None` if there is none. It returns
+    /// the builder of the new snapshot, whose user id is set here; or `None` to
+    /// leave things as they are, and then `None` is returned.
+    ///
+    /// If another write comes between the reading and the writing, `change` is
+    /// called again with what that write has left. So it may run several times,
+    /// and should have no effects of its own; if it panics, nothing has changed.
+    /// There is no bound on the number of times, since each means that another
+    /// write of this user has succeeded. It runs on a pin (see
+    /// [`pin`](Self::pin)) and should be short.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InvalidUserId`](crate::StoreError::InvalidUserId);
+    /// [`StoreError::InvalidSnapshot`](crate::StoreError::InvalidSnapshot) if the
+    /// builder does not make a snapshot; and those of [`upsert`](Self::upsert).
+    ///
+    /// ```
+    /// use attuned_store::{MemoryStore, StateSnapshot, StoreError};
+    ///
+    /// let store = MemoryStore::default();
+    /// for _ in 0..3 {
+    ///     store.update("ada", |current| {
+    ///         let visits = current.map_or(0.0, |snapshot| snapshot.get_axis("visits"));
+    ///         StateSnapshot::builder().axis("visits", visits + 0.25)
+    ///     })?;
+    /// }
+    /// assert_eq!(store.with_latest("ada", |s| s.get_axis("visits")), Some(0.75));
+    /// # Ok::<(), StoreError>(())
+    /// ```
+    pub fn update<R>(
+        &self,
+        user_id: &str,
+        change: impl FnMut(Option<&StateSnapshot>) -> R,
+    ) -> Result<Option<Versioned>>
+    where
+        R: Into<Option<StateSnapshotBuilder>>,
+    {
+        self.pin().update(user_id, change)
+    }
+
+    /// Changes the named axes of a user's latest snapshot and leaves the others,
+    /// atomically like [`update`](Self::update), by the rule of
+    /// [`StateStoreExt::patch`](crate::StateStoreExt::patch): explicit values
+    /// win. Returns what was written, or `None` if there was nothing to change.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`update`](Self::update).
+    pub fn patch(
+        &self,
+        user_id: &str,
+        axes: &[(&str, f32)],
+        source: Source,
+        confidence: f32,
+    ) -> Result<Option<Versioned>> {
+        self.pin().patch(user_id, axes, source, confidence)
     }
 
     /// The latest snapshot of a user, or `None` if there is none, be it that
@@ -218,7 +322,7 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// ```
     /// # use attuned_store::{MemoryStore, StateSnapshot};
     /// # let store = MemoryStore::default();
-    /// # store.upsert(StateSnapshot::builder().user_id("ada").axis("warmth", 0.7).build()?);
+    /// # store.upsert(StateSnapshot::builder().user_id("ada").axis("warmth", 0.7).build()?)?;
     /// let tone = store.with_latest("ada", |snapshot| match snapshot.get_axis("warmth") {
     ///     warmth if warmth > 0.6 => "warm",
     ///     _ => "matter-of-fact",
@@ -292,102 +396,88 @@ impl<S: BuildHasher> MemoryStore<S> {
         self.len() == 0
     }
 
-    /// Removes all users that are there when the call begins, one by one, each as
-    /// by [`remove`](Self::remove).
-    ///
-    /// What is written while the call runs may be there afterwards, or may be
-    /// removed, too. May wait for a resize of the map to finish.
+    /// Removes all users, as by [`retain`](Self::retain) of none of them.
     pub fn clear(&self) {
         self.pin().clear();
     }
-}
 
-#[async_trait]
-impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
-    async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
-        let span = self.shared.user_id_field.upsert(snapshot.user_id());
-        spans::observe(
-            &span,
-            || {
-                self.upsert(snapshot);
-                Ok(())
-            },
-            |()| {},
-        )
+    /// Calls `visit` with the latest snapshot of each user, in no order.
+    ///
+    /// Every user who is there during the whole call is visited once; one who
+    /// comes or goes meanwhile may be or may not be. Each snapshot is the latest
+    /// at its own moment: there is no view of the whole store at one instant.
+    ///
+    /// It all runs on one pin (see [`pin`](Self::pin)), so with many users it
+    /// should be quick. May wait for a resize of the map to finish.
+    pub fn for_each(&self, visit: impl FnMut(&StateSnapshot)) {
+        self.pin().for_each(visit);
     }
 
-    async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
-        let span = self.shared.user_id_field.get(user_id);
-        spans::observe(
-            &span,
-            || {
-                let latest = self.latest(user_id);
-                valid_if_absent(user_id, latest.is_none())?;
-                Ok(latest)
-            },
-            |latest| {
-                span.record("found", latest.is_some());
-            },
-        )
+    /// The ids of all users, in no order; as good as [`for_each`](Self::for_each).
+    #[must_use]
+    pub fn user_ids(&self) -> Vec<String> {
+        let mut user_ids = Vec::with_capacity(self.len());
+        self.for_each(|snapshot| user_ids.push(snapshot.user_id().to_owned()));
+        user_ids
     }
 
-    async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
-        let span = self.shared.user_id_field.get(user_id);
-        spans::observe(
-            &span,
-            || {
-                let latest = self.versioned(user_id);
-                valid_if_absent(user_id, latest.is_none())?;
-                Ok(latest)
-            },
-            |latest| {
-                span.record("found", latest.is_some());
-            },
-        )
+    /// Removes each user whose latest snapshot `keep` does not want to keep,
+    /// latest and history together, and returns how many those were.
+    ///
+    /// A user is removed only if the snapshot that `keep` has seen is still the
+    /// latest. One that is written in between is never lost: `keep` is asked
+    /// again, about that one.
+    ///
+    /// Users are met as by [`for_each`](Self::for_each), and removed as by
+    /// [`remove`](Self::remove). If `keep` panics, those who were removed before
+    /// stay removed.
+    ///
+    /// ```
+    /// # use attuned_store::{MemoryStore, StateSnapshot, StoreError};
+    /// # let store = MemoryStore::default();
+    /// for (id, confidence) in [("ada", 0.9), ("grace", 0.1)] {
+    ///     store.upsert(StateSnapshot::builder().user_id(id).confidence(confidence).build()?)?;
+    /// }
+    /// assert_eq!(store.retain(|snapshot| snapshot.confidence() > 0.5), 1);
+    /// assert_eq!(store.user_ids(), ["ada"]);
+    /// # Ok::<(), StoreError>(())
+    /// ```
+    pub fn retain(&self, keep: impl FnMut(&StateSnapshot) -> bool) -> usize {
+        self.pin().retain(keep)
     }
 
-    async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
-        let span = self.shared.user_id_field.history(user_id, limit);
-        spans::observe(
-            &span,
-            || {
-                let history = self.history(user_id, limit);
-                valid_if_absent(user_id, history.is_empty())?;
-                Ok(history)
-            },
-            |history| {
-                span.record("entries", history.len());
-            },
-        )
+    /// Removes each user whose latest snapshot is older than `unix_ms`, in
+    /// milliseconds since the Unix epoch, and returns how many those were.
+    ///
+    /// By the timestamp in the snapshot, and free of races like
+    /// [`retain`](Self::retain), of which it is a case.
+    pub fn expire_before(&self, unix_ms: i64) -> usize {
+        self.retain(|snapshot| snapshot.updated_at_unix_ms() >= unix_ms)
     }
 
-    async fn delete(&self, user_id: &str) -> Result<bool> {
-        let span = self.shared.user_id_field.delete(user_id);
-        spans::observe(
-            &span,
-            || {
-                let removed = self.remove(user_id);
-                valid_if_absent(user_id, !removed)?;
-                Ok(removed)
-            },
-            |removed| {
-                span.record("removed", removed);
-            },
-        )
+    /// Figures of the store: how much is in it and what was done.
+    ///
+    /// They cost the store's operations nothing, since nearly all of them are
+    /// told from the users' latest snapshots, all of which are visited here: the
+    /// cost is that of [`for_each`](Self::for_each). Ask every few seconds, not
+    /// at every request. While others write, the figures are of slightly
+    /// different moments; at rest they are exact.
+    ///
+    /// ```
+    /// # use attuned_store::{MemoryStore, StateSnapshot, StoreError};
+    /// let store = MemoryStore::builder().history(2).build().expect("valid settings");
+    /// for _ in 0..3 {
+    ///     store.upsert(StateSnapshot::builder().user_id("ada").build()?)?;
+    /// }
+    /// let stats = store.stats();
+    /// assert_eq!((stats.users, stats.versions), (1, 2));
+    /// assert_eq!((stats.upserts, stats.evictions), (3, 1));
+    /// # Ok::<(), StoreError>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.pin().stats()
     }
-
-    async fn health_check(&self) -> Result<()> {
-        spans::observe(&spans::health(), || Ok(()), |()| {})
-    }
-}
-
-/// Refuses an id that breaks the rules, but only if nothing was found under it:
-/// whatever is stored has a valid id, so a hit does not pay for the check.
-fn valid_if_absent(user_id: &str, absent: bool) -> Result<()> {
-    if absent {
-        validate_user_id(user_id)?;
-    }
-    Ok(())
 }
 
 impl<S> Clone for MemoryStore<S> {
@@ -405,6 +495,10 @@ impl<S: BuildHasher> fmt::Debug for MemoryStore<S> {
         f.debug_struct("MemoryStore")
             .field("users", &self.len())
             .field("history", &self.shared.history)
+            .field(
+                "max_users",
+                &self.shared.bound.as_ref().map(UserBound::max_users),
+            )
             .field("user_id_field", &self.shared.user_id_field)
             .finish()
     }

@@ -92,6 +92,19 @@ impl UserIdField {
     }
 }
 
+pub(super) fn get_many(users: usize) -> Span {
+    debug_span!(
+        "attuned.store.get_many",
+        users,
+        found = Empty,
+        error = Empty
+    )
+}
+
+pub(super) fn upsert_many(snapshots: usize) -> Span {
+    debug_span!("attuned.store.upsert_many", snapshots, failed = Empty)
+}
+
 pub(super) fn health() -> Span {
     debug_span!("attuned.store.health", error = Empty)
 }

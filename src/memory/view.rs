@@ -3,13 +3,16 @@
 use std::fmt;
 use std::hash::BuildHasher;
 
-use smol_str::SmolStr;
-
 use super::Shared;
-use crate::snapshot::SnapshotData;
-use crate::sync::{HashMapRef, LocalGuard, Reclaim as _};
-use crate::timeline::Timeline;
-use crate::{Revision, StateSnapshot, Versioned};
+use super::key::{UserId, UserKey};
+use super::stats::Stats;
+use crate::patch::Patch;
+use crate::snapshot::{SnapshotData, validate_user_id};
+use crate::sync::{Arc, HashMapRef, LocalGuard, Reclaim as _};
+use crate::timeline::{Timeline, Version};
+use crate::{
+    Expected, Result, Revision, Source, StateSnapshot, StateSnapshotBuilder, StoreError, Versioned,
+};
 
 /// A [`MemoryStore`](crate::MemoryStore) under one pin, made by
 /// [`MemoryStore::pin`](crate::MemoryStore::pin).
@@ -20,7 +23,7 @@ use crate::{Revision, StateSnapshot, Versioned};
 /// It belongs to the thread that made it (it is not `Send`).
 pub struct PinnedView<'a, S> {
     shared: &'a Shared<S>,
-    users: HashMapRef<'a, SmolStr, Timeline<SnapshotData>, S, LocalGuard<'a>>,
+    users: HashMapRef<'a, UserKey, Timeline<SnapshotData>, S, LocalGuard<'a>>,
 }
 
 impl<'a, S: BuildHasher> PinnedView<'a, S> {
@@ -32,33 +35,140 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     }
 
     /// See [`MemoryStore::upsert`](crate::MemoryStore::upsert).
-    pub fn upsert(&self, snapshot: StateSnapshot) {
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn upsert(&self, snapshot: StateSnapshot) -> Result<()> {
         let mut version = snapshot.0;
         // The loop goes round only when another thread has, in between, made or
         // removed this very user; whichever it was has taken effect.
         loop {
-            if let Some(timeline) = self.users.get(version.value().user_id.as_str()) {
+            if let Some(timeline) = self.users.get(&UserId(&version.value().user_id)) {
                 match timeline.publish(version, self.shared.retention()) {
-                    Ok(()) => return,
-                    // Closed: its removal took effect before us, and may not
-                    // have got to the map yet.
+                    Ok(_) => return Ok(()),
+                    // Closed: its removal took effect before us.
                     Err(unpublished) => {
                         version = unpublished;
-                        self.unlink_closed(&version.value().user_id);
-                        self.reclaim();
+                        self.clear_away(&version.value().user_id);
                     }
                 }
-            } else {
-                // A new user takes effect at the insertion. If another thread
-                // inserts first, this is an update of its timeline: nothing is
-                // lost, because `version` stays in hand.
-                let timeline = Timeline::starting_with(&mut version);
-                let user_id = version.value().user_id.clone();
-                if self.users.try_insert(user_id, timeline).is_ok() {
-                    return;
-                }
+            } else if self.insert(&mut version, |_| ())?.is_some() {
+                return Ok(());
             }
         }
+    }
+
+    /// See [`MemoryStore::upsert_if`](crate::MemoryStore::upsert_if).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
+        let conflict = |version: &Version<SnapshotData>, actual| {
+            self.shared.tally.conflict();
+            Err(StoreError::Conflict {
+                user_id: version.value().user_id.to_string(),
+                expected,
+                actual,
+            })
+        };
+        let mut version = snapshot.0;
+        // Round again for the same reason as in `upsert`, or because the user
+        // was written in between: then there is a conflict to tell of.
+        loop {
+            let Some(timeline) = self.users.get(&UserId(&version.value().user_id)) else {
+                if expected != Expected::Absent {
+                    return conflict(&version, None);
+                }
+                let first = |timeline: &Timeline<_>| self.revision(timeline, 1);
+                match self.insert(&mut version, first)? {
+                    Some(revision) => return Ok(revision),
+                    None => continue,
+                }
+            };
+            let head = timeline.latest();
+            let Some(current) = &*head else {
+                if expected != Expected::Absent {
+                    return conflict(&version, None);
+                }
+                self.clear_away(&version.value().user_id);
+                continue;
+            };
+            let actual = self.revision(&timeline, current.sequence());
+            if expected != Expected::At(actual) {
+                return conflict(&version, Some(actual));
+            }
+            match timeline.replace(head, version, self.shared.retention()) {
+                Ok(published) => return Ok(self.revision(&timeline, published.sequence())),
+                Err(unpublished) => version = unpublished.version,
+            }
+        }
+    }
+
+    /// See [`MemoryStore::update`](crate::MemoryStore::update).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn update<R>(
+        &self,
+        user_id: &str,
+        mut change: impl FnMut(Option<&StateSnapshot>) -> R,
+    ) -> Result<Option<Versioned>>
+    where
+        R: Into<Option<StateSnapshotBuilder>>,
+    {
+        validate_user_id(user_id)?;
+        let mut make = |current: Option<&StateSnapshot>| -> Result<_> {
+            match change(current).into() {
+                Some(builder) => Ok(Some(builder.user_id(user_id).build()?.0)),
+                None => Ok(None),
+            }
+        };
+        // Whatever is published or inserted was made from what it supersedes.
+        loop {
+            let Some(timeline) = self.users.get(&UserId(user_id)) else {
+                let Some(mut version) = make(None)? else {
+                    return Ok(None);
+                };
+                let first = |timeline: &Timeline<_>| self.revision(timeline, 1);
+                match self.insert(&mut version, first)? {
+                    Some(revision) => {
+                        return Ok(Some(Versioned::new(StateSnapshot(version), revision)));
+                    }
+                    None => continue,
+                }
+            };
+            let head = timeline.latest();
+            let Some(current) = &*head else {
+                self.clear_away(user_id);
+                continue;
+            };
+            let Some(version) = make(Some(StateSnapshot::of_version(current)))? else {
+                return Ok(None);
+            };
+            if let Ok(published) = timeline.replace(head, version, self.shared.retention()) {
+                let revision = self.revision(&timeline, published.sequence());
+                return Ok(Some(Versioned::new(StateSnapshot(published), revision)));
+            }
+        }
+    }
+
+    /// See [`MemoryStore::patch`](crate::MemoryStore::patch).
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn patch(
+        &self,
+        user_id: &str,
+        axes: &[(&str, f32)],
+        source: Source,
+        confidence: f32,
+    ) -> Result<Option<Versioned>> {
+        let patch = Patch::new(user_id, axes, source, confidence)?;
+        self.update(user_id, |current| patch.over(current))
     }
 
     /// See [`MemoryStore::latest`](crate::MemoryStore::latest).
@@ -79,7 +189,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
         user_id: &str,
         read: impl FnOnce(&StateSnapshot) -> R,
     ) -> Option<R> {
-        let latest = self.users.get(user_id)?.latest();
+        let latest = self.users.get(&UserId(user_id))?.latest();
         latest
             .as_ref()
             .map(|version| read(StateSnapshot::of_version(version)))
@@ -88,13 +198,12 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     /// See [`MemoryStore::versioned`](crate::MemoryStore::versioned).
     #[must_use]
     pub fn versioned(&self, user_id: &str) -> Option<Versioned> {
-        let timeline = self.users.get(user_id)?;
+        let timeline = self.users.get(&UserId(user_id))?;
         let latest = timeline.latest();
         latest.as_ref().map(|version| {
-            let revision = timeline.revision(version, &self.shared.revision_floor);
             Versioned::new(
                 StateSnapshot::of_version(version).clone(),
-                Revision::from(revision),
+                self.revision(&timeline, version.sequence()),
             )
         })
     }
@@ -105,7 +214,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
         let Some(retention) = self.shared.history else {
             return Vec::new();
         };
-        let Some(timeline) = self.users.get(user_id) else {
+        let Some(timeline) = self.users.get(&UserId(user_id)) else {
             return Vec::new();
         };
         // Collected in place: a snapshot is a version's handle and nothing more.
@@ -120,36 +229,127 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     #[must_use]
     pub fn contains(&self, user_id: &str) -> bool {
         self.users
-            .get(user_id)
+            .get(&UserId(user_id))
             .is_some_and(|timeline| !timeline.is_closed())
     }
 
     /// See [`MemoryStore::remove`](crate::MemoryStore::remove).
     pub fn remove(&self, user_id: &str) -> bool {
-        let Some(timeline) = self.users.get(user_id) else {
+        let Some(timeline) = self.users.get(&UserId(user_id)) else {
             return false;
         };
-        let removed = timeline.close(&self.shared.revision_floor);
-        self.unlink_closed(user_id);
-        self.reclaim();
+        let removed = self
+            .close(|| timeline.close(&self.shared.revision_floor).ok_or(()))
+            .is_ok();
+        self.clear_away(user_id);
         removed
     }
 
     /// See [`MemoryStore::clear`](crate::MemoryStore::clear).
     pub fn clear(&self) {
-        for (user_id, timeline) in self.users.iter() {
-            timeline.close(&self.shared.revision_floor);
-            self.unlink_closed(user_id.as_str());
+        self.retain(|_| false);
+    }
+
+    /// See [`MemoryStore::for_each`](crate::MemoryStore::for_each).
+    pub fn for_each(&self, mut visit: impl FnMut(&StateSnapshot)) {
+        for (_, timeline) in self.users.iter() {
+            if let Some(version) = &*timeline.latest() {
+                visit(StateSnapshot::of_version(version));
+            }
         }
+    }
+
+    /// See [`MemoryStore::retain`](crate::MemoryStore::retain).
+    ///
+    /// A removal takes effect when the timeline is closed, and that succeeds
+    /// only in the place of the very snapshot that `keep` has seen. A snapshot
+    /// that came after it is shown to `keep` in its turn.
+    pub fn retain(&self, mut keep: impl FnMut(&StateSnapshot) -> bool) -> usize {
+        let mut removed = 0;
+        for (user_id, timeline) in self.users.iter() {
+            let mut head = timeline.latest();
+            while let Some(version) = &*head {
+                if keep(StateSnapshot::of_version(version)) {
+                    break;
+                }
+                match self.close(|| timeline.close_at(head, &self.shared.revision_floor)) {
+                    Ok(()) => {
+                        removed += 1;
+                        self.unlink_closed(user_id.as_str());
+                        break;
+                    }
+                    Err(found) => head = found,
+                }
+            }
+        }
+        self.reclaim();
+        removed
+    }
+
+    /// See [`MemoryStore::stats`](crate::MemoryStore::stats).
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let newest = self.users.iter().filter_map(|(_, timeline)| {
+            let latest = timeline.latest();
+            latest.as_ref().map(|version| version.sequence())
+        });
+        self.shared.tally.stats(newest, self.shared.retention())
+    }
+
+    fn revision(&self, timeline: &Timeline<SnapshotData>, sequence: u64) -> Revision {
+        Revision::from(timeline.revision(sequence, &self.shared.revision_floor))
+    }
+
+    /// Puts a user who is not there into the map, and calls `inserted` with the
+    /// timeline; `None` if the user is there after all.
+    ///
+    /// A new user takes effect at the insertion. If another thread inserts
+    /// first, nothing is lost: `version` stays in the caller's hand, for an
+    /// update of that thread's timeline.
+    fn insert<T>(
+        &self,
+        version: &mut Arc<Version<SnapshotData>>,
+        inserted: impl FnOnce(&Timeline<SnapshotData>) -> T,
+    ) -> Result<Option<T>> {
+        let key = UserKey::new(version.value().user_id.clone());
+        let timeline = Timeline::starting_with(version);
+        let Some(bound) = &self.shared.bound else {
+            let timeline = self.users.try_insert(key, timeline);
+            return Ok(timeline.ok().map(|timeline| inserted(&timeline)));
+        };
+        let user_id = version.value().user_id.as_str();
+        bound.admit(
+            || {
+                let timeline = self.users.try_insert(key, timeline);
+                timeline.ok().map(|timeline| inserted(&timeline))
+            },
+            || self.users.get(&UserId(user_id)).is_some(),
+        )
+    }
+
+    /// Closes a timeline by `close`, which returns its last sequence, and takes
+    /// account of the user who is gone.
+    fn close<E>(&self, close: impl FnOnce() -> Result<u64, E>) -> Result<(), E> {
+        let last = match &self.shared.bound {
+            Some(bound) => bound.dismiss(close),
+            None => close(),
+        }?;
+        self.shared.tally.removed(last, self.shared.retention());
+        Ok(())
+    }
+
+    /// Takes a closed timeline out of the map, and out of memory, whoever closed
+    /// it: its removal has taken effect, but may not have got here yet.
+    fn clear_away(&self, user_id: &str) {
+        self.unlink_closed(user_id);
         self.reclaim();
     }
 
-    /// Takes a closed timeline out of the map, whoever closed it. A timeline
-    /// that is open stays: it is another one, which has come since.
+    /// A timeline that is open stays: it is another one, which has come since.
     fn unlink_closed(&self, user_id: &str) {
         let _ = self
             .users
-            .remove_if(user_id, |_, timeline| timeline.is_closed());
+            .remove_if(&UserId(user_id), |_, timeline| timeline.is_closed());
     }
 
     /// Has what this thread unlinked reclaimed as soon as nobody reads it any

@@ -87,12 +87,13 @@ pub struct StateSnapshot(pub(crate) Arc<Version<SnapshotData>>);
 
 /// What a snapshot points to.
 #[derive(Clone)]
+#[repr(C)]
 pub(crate) struct SnapshotData {
     pub(crate) user_id: SmolStr,
+    axes: PackedAxes,
     updated_at_unix_ms: i64,
     confidence: f32,
     source: Source,
-    axes: PackedAxes,
 }
 
 impl StateSnapshot {

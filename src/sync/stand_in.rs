@@ -10,12 +10,14 @@
 //! Nothing is dropped under such a lock, because dropping can be a step too.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex as Unseen, MutexGuard, OnceLock, PoisonError};
 
+/// loom's own.
+pub use loom::sync::Mutex;
 use loom::sync::atomic::AtomicUsize;
 /// loom's own, with the orderings that the crate asks for.
 pub use loom::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +36,7 @@ impl Step {
     }
 }
 
-fn lock<T>(data: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(data: &Unseen<T>) -> MutexGuard<'_, T> {
     data.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -80,7 +82,7 @@ pub struct Arc<T> {
 #[derive(Debug)]
 struct Count {
     step: Step,
-    strong: Mutex<usize>,
+    strong: Unseen<usize>,
 }
 
 impl<T> Arc<T> {
@@ -89,7 +91,7 @@ impl<T> Arc<T> {
             value: std::sync::Arc::new(Live::new(value)),
             count: std::sync::Arc::new(Count {
                 step: Step::new(),
-                strong: Mutex::new(1),
+                strong: Unseen::new(1),
             }),
         }
     }
@@ -193,14 +195,14 @@ impl<T> fmt::Debug for Weak<T> {
 #[derive(Debug)]
 pub struct ArcSwapOption<T> {
     step: Step,
-    current: Mutex<Option<Arc<T>>>,
+    current: Unseen<Option<Arc<T>>>,
 }
 
 impl<T> ArcSwapOption<T> {
     pub fn new(initial: Option<Arc<T>>) -> Self {
         Self {
             step: Step::new(),
-            current: Mutex::new(initial),
+            current: Unseen::new(initial),
         }
     }
 
@@ -258,7 +260,7 @@ impl<T> Deref for Guard<T> {
 #[derive(Debug)]
 pub struct ArrayQueue<T> {
     step: Step,
-    entries: Mutex<VecDeque<T>>,
+    entries: Unseen<VecDeque<T>>,
     capacity: usize,
 }
 
@@ -267,7 +269,7 @@ impl<T> ArrayQueue<T> {
         assert!(capacity > 0, "capacity must be non-zero");
         Self {
             step: Step::new(),
-            entries: Mutex::new(VecDeque::new()),
+            entries: Unseen::new(VecDeque::new()),
             capacity,
         }
     }
@@ -321,11 +323,19 @@ impl<T> OnceBox<T> {
     }
 }
 
-/// For `papaya::HashMap`. Neither hashes nor resizes; keys are in order, so
-/// that a model does the same in every execution.
+/// For the function of that name. A hint has no effect that a model could see.
+pub fn touch<T>(_: &OnceBox<ArrayQueue<T>>) {}
+
+/// For `papaya::Equivalent`.
+pub trait Equivalent<K> {
+    fn equivalent(&self, key: &K) -> bool;
+}
+
+/// For `papaya::HashMap`. Neither hashes nor resizes; the entries are in the
+/// order of insertion, so that a model does the same in every execution.
 pub struct HashMap<K, V, S> {
     step: Step,
-    entries: Mutex<BTreeMap<K, std::sync::Arc<V>>>,
+    entries: Unseen<Vec<(K, std::sync::Arc<V>)>>,
     hasher: PhantomData<S>,
 }
 
@@ -348,10 +358,10 @@ impl<S> HashMapBuilder<S> {
         self
     }
 
-    pub fn build<K: Ord, V>(self) -> HashMap<K, V, S> {
+    pub fn build<K, V>(self) -> HashMap<K, V, S> {
         HashMap {
             step: Step::new(),
-            entries: Mutex::new(BTreeMap::new()),
+            entries: Unseen::new(Vec::new()),
             hasher: PhantomData,
         }
     }
@@ -363,7 +373,7 @@ impl HashMap<(), (), ()> {
     }
 }
 
-impl<K: Ord, V, S> HashMap<K, V, S> {
+impl<K, V, S> HashMap<K, V, S> {
     pub fn pin(&self) -> HashMapRef<'_, K, V, S, LocalGuard<'_>> {
         HashMapRef {
             map: self,
@@ -387,65 +397,61 @@ pub struct HashMapRef<'a, K, V, S, G> {
     guard: PhantomData<G>,
 }
 
-impl<K: Ord + Clone, V, S, G> HashMapRef<'_, K, V, S, G> {
-    pub fn get<Q>(&self, key: &Q) -> Option<std::sync::Arc<V>>
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: Ord + ?Sized,
-    {
-        self.map.step.take();
-        lock(&self.map.entries).get(key).cloned()
+impl<K: Eq + Clone, V, S, G> HashMapRef<'_, K, V, S, G> {
+    pub fn get<Q: Equivalent<K>>(&self, key: &Q) -> Option<std::sync::Arc<V>> {
+        self.entry(key).map(|(_, value)| value)
     }
 
-    pub fn try_insert(&self, key: K, value: V) -> Result<(), V> {
+    fn entry<Q: Equivalent<K>>(&self, key: &Q) -> Option<(K, std::sync::Arc<V>)> {
         self.map.step.take();
-        match lock(&self.map.entries).entry(key) {
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(std::sync::Arc::new(value));
-                Ok(())
-            }
-            std::collections::btree_map::Entry::Occupied(_) => Err(value),
+        lock(&self.map.entries)
+            .iter()
+            .find(|(present, _)| key.equivalent(present))
+            .cloned()
+    }
+
+    pub fn try_insert(&self, key: K, value: V) -> Result<std::sync::Arc<V>, V> {
+        self.map.step.take();
+        let mut entries = lock(&self.map.entries);
+        if entries.iter().any(|(present, _)| *present == key) {
+            return Err(value);
         }
+        let value = std::sync::Arc::new(value);
+        entries.push((key, std::sync::Arc::clone(&value)));
+        Ok(value)
     }
 
     /// Two steps, as in the real one: the predicate sees the value that was
     /// there, and the removal succeeds only if it still is.
-    pub fn remove_if<Q>(
+    pub fn remove_if<Q: Equivalent<K>>(
         &self,
         key: &Q,
         mut should_remove: impl FnMut(&K, &V) -> bool,
-    ) -> Result<Option<()>, ()>
-    where
-        K: std::borrow::Borrow<Q> + for<'q> From<&'q Q>,
-        Q: Ord + ?Sized,
-    {
+    ) -> Result<Option<()>, ()> {
         loop {
-            let Some(found) = self.get(key) else {
+            let Some((found_key, found)) = self.entry(key) else {
                 return Ok(None);
             };
-            if !should_remove(&K::from(key), &found) {
+            if !should_remove(&found_key, &found) {
                 return Err(());
             }
             self.map.step.take();
             let mut entries = lock(&self.map.entries);
-            match entries.get(key) {
-                Some(present) if std::sync::Arc::ptr_eq(present, &found) => {
-                    let removed = entries.remove(key);
-                    drop(entries);
-                    drop(removed);
-                    return Ok(Some(()));
-                }
-                _ => {}
+            let place = entries
+                .iter()
+                .position(|(_, present)| std::sync::Arc::ptr_eq(present, &found));
+            if let Some(place) = place {
+                let removed = entries.remove(place);
+                drop(entries);
+                drop(removed);
+                return Ok(Some(()));
             }
         }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (K, std::sync::Arc<V>)> {
         self.map.step.take();
-        let entries: Vec<_> = lock(&self.map.entries)
-            .iter()
-            .map(|(key, value)| (key.clone(), std::sync::Arc::clone(value)))
-            .collect();
+        let entries = lock(&self.map.entries).clone();
         entries.into_iter()
     }
 }

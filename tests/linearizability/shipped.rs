@@ -49,7 +49,7 @@ impl Subject for Shipped {
 
     fn upsert(&self, interface: Interface, _: User, snapshot: StateSnapshot) {
         match interface {
-            Interface::Inherent => self.0.upsert(snapshot),
+            Interface::Inherent => self.0.upsert(snapshot).expect("a store without bounds"),
             Interface::Trait => ready(self.as_trait().upsert_latest(snapshot)),
         }
     }

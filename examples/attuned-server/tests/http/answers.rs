@@ -71,7 +71,7 @@ fn what_is_written_elsewhere_is_served() {
             .axis("warmth", 0.25)
             .build()
             .expect("a valid snapshot"),
-    );
+    ).unwrap();
     assert_eq!(
         client.get("/v1/state/ada").body,
         json!({
