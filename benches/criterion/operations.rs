@@ -6,7 +6,7 @@
 //! order in which users are visited. A write stores a snapshot made for it,
 //! outside the timed part.
 //!
-//! `cargo bench --bench operations`
+//! `cargo bench -p attuned-store-benches --bench operations`
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
