@@ -7,7 +7,10 @@
 
 pub mod arguments;
 pub mod contenders;
+pub mod disturbance;
 pub mod environment;
+pub mod instructions;
+pub mod open_loop;
 pub mod results;
 pub mod rounds;
 pub mod workload;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disturbance::waited_for_a_core;
 use crate::environment::Environment;
 
 /// How the values of several rounds are distributed.
@@ -150,6 +151,10 @@ pub struct Results {
     /// Whether this was the full version.
     pub full: bool,
     pub environment: Environment,
+    /// Which share of their time the threads waited for a core, although there
+    /// were enough: if it is more than a few percent, others were at work and
+    /// the figures are not to be trusted.
+    pub waited_for_a_core: Option<f64>,
     pub bars: Vec<Bar>,
     pub measurements: Vec<Measurement>,
 }
@@ -160,6 +165,7 @@ impl Results {
             suite: suite.to_owned(),
             full,
             environment: Environment::current(),
+            waited_for_a_core: None,
             bars: Vec::new(),
             measurements: Vec::new(),
         }
@@ -179,10 +185,18 @@ impl Results {
     /// # Errors
     ///
     /// If that cannot be written.
-    pub fn write(&self, directory: &Path) -> io::Result<()> {
+    pub fn write(&mut self, directory: &Path) -> io::Result<()> {
+        self.waited_for_a_core = waited_for_a_core();
+        if let Some(share) = self.waited_for_a_core {
+            println!(
+                "{}: waited for a core {:.1} % of the time",
+                self.suite,
+                100.0 * share
+            );
+        }
         fs::create_dir_all(directory)?;
         let path = directory.join(format!("{}.json", self.suite));
-        fs::write(&path, serde_json::to_string_pretty(self)?)?;
+        fs::write(&path, serde_json::to_string_pretty(&self)?)?;
         println!("wrote {}", path.display());
         Ok(())
     }

@@ -14,6 +14,7 @@ use rand_distr::{Distribution as _, Zipf};
 use smol_str::SmolStr;
 
 use crate::contenders::{Contender, Snapshot};
+use crate::disturbance::ThreadTimes;
 
 /// Entries of a history, where there is one.
 pub const HISTORY: usize = 100;
@@ -170,9 +171,14 @@ pub fn timed_threads<P>(
                     while all_can_run && awake.load(Ordering::Acquire) < threads {
                         hint::spin_loop();
                     }
+                    let before = ThreadTimes::now().filter(|_| all_can_run);
                     let start = Instant::now();
                     work(prepared);
-                    (start, Instant::now())
+                    let end = Instant::now();
+                    if let Some(before) = before {
+                        before.account();
+                    }
+                    (start, end)
                 })
             })
             .collect();

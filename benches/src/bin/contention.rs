@@ -45,7 +45,8 @@ fn main() -> io::Result<()> {
 struct Suite {
     arguments: Arguments,
     rounds: usize,
-    /// Operations of a thread in a round.
+    /// Operations of a thread in a round, or a multiple of it: enough for some
+    /// 50 ms, so that the scheduler's whims are evened out.
     steps: usize,
     results: Results,
 }
@@ -136,7 +137,7 @@ impl Suite {
     fn hot_users(&mut self) {
         let read_only = "4 hot users, 2 threads, with_latest only";
         if self.arguments.selects(read_only) {
-            let hot = Hot::new(0.0, 2, 2 * self.steps);
+            let hot = Hot::new(0.0, 2, 4 * self.steps);
             let series = interleave(
                 vec![hot.entrant::<Attuned>(), hot.entrant::<DashMap>()],
                 self.rounds,
@@ -145,7 +146,7 @@ impl Suite {
         }
         let writes = "4 hot users, 2 threads, 1 % writes";
         if self.arguments.selects(writes) {
-            let hot = Hot::new(1.0, 2, self.steps);
+            let hot = Hot::new(1.0, 2, 4 * self.steps);
             let series = interleave(
                 vec![
                     hot.entrant::<Attuned>(),
@@ -174,8 +175,8 @@ impl Suite {
         if !self.arguments.selects(name) {
             return;
         }
-        let alone = Hot::new(0.0, 1, 2 * self.steps);
-        let both = Hot::new(0.0, 2, 2 * self.steps);
+        let alone = Hot::new(0.0, 1, 4 * self.steps);
+        let both = Hot::new(0.0, 2, 4 * self.steps);
         let series = interleave(
             vec![
                 both.entrant::<Attuned>(),
@@ -285,7 +286,11 @@ impl Suite {
     }
 
     fn curve_point(&mut self, group: &str, access: Access, write_percent: f64, threads: usize) {
-        let steps = self.steps / 2 / threads;
+        let operations = match access {
+            Access::Hot => 4 * self.steps,
+            Access::Uniform | Access::Zipf => self.steps,
+        };
+        let steps = operations / threads;
         let rounds = self.arguments.pick(3, 5);
         let series = if access == Access::Hot {
             let hot = Hot::new(write_percent, threads, steps);
