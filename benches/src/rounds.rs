@@ -3,14 +3,14 @@
 //! within a round are compared.
 
 /// One of those that are compared, with what it does in a round.
-pub struct Entrant<'a> {
+pub struct Entrant<'a, T = f64> {
     pub name: String,
     /// Takes the number of the round and returns what was measured.
-    run: Box<dyn FnMut(usize) -> f64 + 'a>,
+    run: Box<dyn FnMut(usize) -> T + 'a>,
 }
 
-impl<'a> Entrant<'a> {
-    pub fn new(name: impl Into<String>, run: impl FnMut(usize) -> f64 + 'a) -> Self {
+impl<'a, T> Entrant<'a, T> {
+    pub fn new(name: impl Into<String>, run: impl FnMut(usize) -> T + 'a) -> Self {
         Self {
             name: name.into(),
             run: Box::new(run),
@@ -19,15 +19,15 @@ impl<'a> Entrant<'a> {
 }
 
 /// What an entrant did, a value for each round.
-pub struct Series {
+pub struct Series<T = f64> {
     pub name: String,
-    pub values: Vec<f64>,
+    pub values: Vec<T>,
 }
 
 /// Runs the rounds, after one that only warms up. The order within a round
 /// rotates, so that nobody always follows the same one.
-pub fn interleave(mut entrants: Vec<Entrant<'_>>, rounds: usize) -> Vec<Series> {
-    let mut series: Vec<Series> = entrants
+pub fn interleave<T>(mut entrants: Vec<Entrant<'_, T>>, rounds: usize) -> Vec<Series<T>> {
+    let mut series: Vec<Series<T>> = entrants
         .iter()
         .map(|entrant| Series {
             name: entrant.name.clone(),

@@ -157,10 +157,19 @@ pub fn timed_threads<P>(
     prepare: impl Fn(usize) -> P + Sync,
     work: impl Fn(P) + Sync,
 ) -> Duration {
+    run_threads(threads, prepare, work).0
+}
+
+/// [`timed_threads`], with what each thread's work returns.
+pub fn run_threads<P, R: Send>(
+    threads: usize,
+    prepare: impl Fn(usize) -> P + Sync,
+    work: impl Fn(P) -> R + Sync,
+) -> (Duration, Vec<R>) {
     let barrier = Barrier::new(threads);
     let awake = AtomicUsize::new(0);
     let all_can_run = thread::available_parallelism().is_ok_and(|cores| threads <= cores.get());
-    let times: Vec<(Instant, Instant)> = thread::scope(|scope| {
+    let outcomes: Vec<(Instant, Instant, R)> = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|thread| {
                 let (barrier, awake, prepare, work) = (&barrier, &awake, &prepare, &work);
@@ -173,12 +182,12 @@ pub fn timed_threads<P>(
                     }
                     let before = ThreadTimes::now().filter(|_| all_can_run);
                     let start = Instant::now();
-                    work(prepared);
+                    let result = work(prepared);
                     let end = Instant::now();
                     if let Some(before) = before {
                         before.account();
                     }
-                    (start, end)
+                    (start, end, result)
                 })
             })
             .collect();
@@ -187,12 +196,14 @@ pub fn timed_threads<P>(
             .map(|worker| worker.join().expect("no operation panics"))
             .collect()
     });
-    let start = times.iter().map(|&(start, _)| start).min();
-    let end = times.iter().map(|&(_, end)| end).max();
-    match (start, end) {
+    let start = outcomes.iter().map(|&(start, ..)| start).min();
+    let end = outcomes.iter().map(|&(_, end, _)| end).max();
+    let elapsed = match (start, end) {
         (Some(start), Some(end)) => end - start,
         _ => Duration::ZERO,
-    }
+    };
+    let results = outcomes.into_iter().map(|(.., result)| result).collect();
+    (elapsed, results)
 }
 
 /// Performs `steps` operations on each thread; operations a second, all threads
