@@ -23,7 +23,8 @@ pub struct Arguments {
     #[arg(long, default_value = "target/benches")]
     pub out: PathBuf,
 
-    /// Measure only what has this in its name; the results of the rest are lost.
+    /// Measure only what has this in its name. The results go to the directory
+    /// `part` in the one for results, so as not to pass for the whole.
     #[arg(long, default_value = "")]
     pub filter: String,
 }
@@ -42,6 +43,15 @@ impl Arguments {
         match self.length() {
             Length::Short => short,
             Length::Full => full,
+        }
+    }
+
+    /// Where the results are to be written.
+    pub fn directory(&self) -> PathBuf {
+        if self.filter.is_empty() {
+            self.out.clone()
+        } else {
+            self.out.join("part")
         }
     }
 

@@ -39,7 +39,7 @@ fn main() -> io::Result<()> {
     suite.growth();
     suite.full_histories();
     suite.curves();
-    suite.results.write(&suite.arguments.out)
+    suite.results.write(&suite.arguments.directory())
 }
 
 struct Suite {

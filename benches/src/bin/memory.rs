@@ -69,7 +69,7 @@ fn main() -> io::Result<()> {
             }
         }
     }
-    results.write(&arguments.out)
+    results.write(&arguments.directory())
 }
 
 fn measure_all(results: &mut Results, case: Case, users: &[SmolStr]) {

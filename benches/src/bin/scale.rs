@@ -34,6 +34,9 @@ fn main() -> io::Result<()> {
     let steps = arguments.pick(200_000, 500_000);
     let rounds = arguments.pick(3, 7);
     for &size in sizes {
+        if !arguments.selects(&format!("{size} users")) {
+            continue;
+        }
         let users = user_ids(size);
         let series: Vec<Series<Costs>> = if size <= MOST_INTERLEAVED {
             interleave(for_all_contenders!(entrant(&users, steps)), rounds)
@@ -48,7 +51,7 @@ fn main() -> io::Result<()> {
             report(&mut results, size, "upsert", series, |costs| costs.upsert);
         }
     }
-    results.write(&arguments.out)
+    results.write(&arguments.directory())
 }
 
 fn entrant<C: Contender>(users: &[SmolStr], steps: usize) -> Entrant<'_, Costs> {

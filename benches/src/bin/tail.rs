@@ -39,7 +39,7 @@ fn main() -> io::Result<()> {
         }
     }
     suite.growing();
-    suite.results.write(&suite.arguments.out)
+    suite.results.write(&suite.arguments.directory())
 }
 
 /// How much of what the slower of two sustains is asked of all.
