@@ -286,11 +286,12 @@ impl Suite {
     }
 
     fn curve_point(&mut self, group: &str, access: Access, write_percent: f64, threads: usize) {
-        let operations = match access {
-            Access::Hot => 4 * self.steps,
-            Access::Uniform | Access::Zipf => self.steps,
+        // As many for each thread whatever their number: with less to do, the
+        // threads that share a core would be through one after the other.
+        let steps = match access {
+            Access::Hot => 2 * self.steps,
+            Access::Uniform | Access::Zipf => self.steps / 2,
         };
-        let steps = operations / threads;
         let rounds = self.arguments.pick(3, 5);
         let series = if access == Access::Hot {
             let hot = Hot::new(write_percent, threads, steps);
