@@ -289,7 +289,9 @@ impl Suite {
         // As many for each thread whatever their number: with less to do, the
         // threads that share a core would be through one after the other.
         let steps = match access {
-            Access::Hot => 2 * self.steps,
+            // Fewer where spinning locks take minutes for more.
+            Access::Hot if threads > 4 => 200_000,
+            Access::Hot => 400_000,
             Access::Uniform | Access::Zipf => self.steps / 2,
         };
         let rounds = self.arguments.pick(3, 5);
