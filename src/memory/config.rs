@@ -177,8 +177,9 @@ impl<S> MemoryStoreBuilder<S> {
     /// The default is the standard library's randomly keyed SipHash-1-3, which
     /// resists hash flooding: user ids come from outside. The resistance costs
     /// about 190 of the 430 instructions of a `latest` with an id of 16 bytes
-    /// (x86_64, against foldhash; `cargo bench --bench operations hasher` shows it
-    /// in time). Where the ids are your own, it can be saved.
+    /// (x86_64, against foldhash; `cargo bench -p attuned-store-benches --bench
+    /// operations hasher` shows it in time). Where the ids are your own, it can
+    /// be saved.
     ///
     /// The hasher must be a good one, and keyed if ids are not your own. With
     /// papaya 0.2.5, ids whose hashes collide are worse than slow: the 32nd user

@@ -6,7 +6,7 @@
 //! order in which users are visited. A write stores a snapshot made for it,
 //! outside the timed part.
 //!
-//! `cargo bench --bench operations`
+//! `cargo bench -p attuned-store-benches --bench operations`
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -53,7 +53,7 @@ fn visits() -> impl FnMut() -> String {
 fn fill<S: BuildHasher>(store: MemoryStore<S>, versions: usize) -> MemoryStore<S> {
     for _ in 0..versions {
         for user in 0..USERS {
-            store.upsert(snapshot(&user_id(user)));
+            store.upsert(snapshot(&user_id(user))).unwrap();
         }
     }
     store
@@ -117,7 +117,7 @@ fn writes(criterion: &mut Criterion) {
     timed_write(&mut group, "upsert, no history", |new| plain.upsert(new));
     let full = with_history(HISTORY);
     timed_write(&mut group, "upsert, full history of 100", |new| {
-        full.upsert(new);
+        full.upsert(new).unwrap();
     });
     let object: &dyn StateStore = &full;
     timed_write(&mut group, "upsert_latest, dyn, full history", |new| {

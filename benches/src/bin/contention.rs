@@ -1,0 +1,404 @@
+//! Throughput, contenders interleaved in rounds: the bars, and curves over the
+//! number of threads.
+
+#![forbid(unsafe_code)]
+
+use std::hint::black_box;
+use std::io;
+
+use attuned_store::StateStore;
+use attuned_store_benches::arguments::Arguments;
+use attuned_store_benches::contenders::{Attuned, Contender, DashMap, Published, StdRwLock};
+use attuned_store_benches::for_all_contenders;
+use attuned_store_benches::results::{Bound, Measurement, Results, Spread};
+use attuned_store_benches::rounds::{Entrant, Series, interleave};
+use attuned_store_benches::workload::{
+    ALL_AXES, Access, FIVE_AXES, HISTORY, HOT_USERS, Mix, fill, poll, seed, throughput,
+    timed_threads, user_ids,
+};
+use clap::Parser as _;
+use smol_str::SmolStr;
+
+/// Where many users are read or written at random.
+const MANY_USERS: usize = 100_000;
+/// Where most of them are only there to fill the map, or take much memory.
+const FEW_USERS: usize = 1_000;
+const OPS_PER_SEC: &str = "operations/s";
+
+fn main() -> io::Result<()> {
+    let arguments = Arguments::parse();
+    let mut suite = Suite {
+        rounds: arguments.pick(7, 21),
+        steps: arguments.pick(200_000, 400_000),
+        results: Results::new("contention", arguments.full),
+        arguments,
+    };
+    suite.trait_reads();
+    suite.hot_users();
+    suite.scaling();
+    suite.growth();
+    suite.full_histories();
+    suite.curves();
+    suite.results.write(&suite.arguments.directory())
+}
+
+struct Suite {
+    arguments: Arguments,
+    rounds: usize,
+    /// Operations of a thread in a round, or a multiple of it: enough for some
+    /// 50 ms, so that the scheduler's whims are evened out.
+    steps: usize,
+    results: Results,
+}
+
+impl Suite {
+    /// A bar on how much faster the first of two series is.
+    fn faster(&mut self, name: &str, ours: &Series, other: &Series, bound: Bound) {
+        for series in [ours, other] {
+            self.results.measurement(Measurement {
+                group: name.to_owned(),
+                contender: series.name.clone(),
+                parameter: String::new(),
+                at: 0.0,
+                unit: OPS_PER_SEC.to_owned(),
+                value: Spread::of(&series.values),
+            });
+        }
+        let ratio = format!("{} / {}, {OPS_PER_SEC}", ours.name, other.name);
+        let measured = Spread::of_ratios(&ours.values, &other.values);
+        self.results.bar(name, &ratio, measured, bound);
+    }
+
+    /// A bar on how much more time the first of two series takes.
+    fn slower(&mut self, name: &str, ours: &Series, other: &Series, bound: Bound) {
+        let ratio = format!("{} / {}, time", ours.name, other.name);
+        let measured = Spread::of_ratios(&other.values, &ours.values);
+        self.results.bar(name, &ratio, measured, bound);
+    }
+
+    /// Through `dyn`, which is the only interface of the published store.
+    fn trait_reads(&mut self) {
+        let users = user_ids(FEW_USERS);
+        for (axes, latest_bar, history_bar) in [(FIVE_AXES, 5.0, 15.0), (ALL_AXES, 20.0, 60.0)] {
+            let latest = format!("get_latest through dyn, {} axes", axes.len());
+            let history = format!("get_history(100) through dyn, {} axes", axes.len());
+            if !self.arguments.selects(&latest) && !self.arguments.selects(&history) {
+                continue;
+            }
+            let ours = Attuned::new(Some(HISTORY), FEW_USERS);
+            let published = Published::new(Some(HISTORY), FEW_USERS);
+            fill(&ours, &users, axes, HISTORY);
+            fill(&published, &users, axes, HISTORY);
+            let ours: Box<dyn StateStore> = Box::new(ours.0);
+            let published: Box<dyn attuned_store_v1::StateStore> = Box::new(published.0);
+
+            if self.arguments.selects(&latest) {
+                let steps = self.steps / 4;
+                let series = interleave(
+                    vec![
+                        Entrant::new(Attuned::NAME, |round| {
+                            calls(&users, steps, round, |id| poll(ours.get_latest(id)))
+                        }),
+                        Entrant::new(Published::NAME, |round| {
+                            calls(&users, steps, round, |id| poll(published.get_latest(id)))
+                        }),
+                    ],
+                    self.rounds,
+                );
+                self.faster(&latest, &series[0], &series[1], Bound::AtLeast(latest_bar));
+            }
+            if self.arguments.selects(&history) {
+                let steps = self.steps / 200;
+                let series = interleave(
+                    vec![
+                        Entrant::new(Attuned::NAME, |round| {
+                            calls(&users, steps, round, |id| {
+                                poll(ours.get_history(id, HISTORY))
+                            })
+                        }),
+                        Entrant::new(Published::NAME, |round| {
+                            calls(&users, steps, round, |id| {
+                                poll(published.get_history(id, HISTORY))
+                            })
+                        }),
+                    ],
+                    self.rounds,
+                );
+                self.faster(
+                    &history,
+                    &series[0],
+                    &series[1],
+                    Bound::AtLeast(history_bar),
+                );
+            }
+        }
+    }
+
+    fn hot_users(&mut self) {
+        let read_only = "4 hot users, 2 threads, with_latest only";
+        if self.arguments.selects(read_only) {
+            let hot = Hot::new(0.0, 2, 4 * self.steps);
+            let series = interleave(
+                vec![hot.entrant::<Attuned>(), hot.entrant::<DashMap>()],
+                self.rounds,
+            );
+            self.faster(read_only, &series[0], &series[1], Bound::AtLeast(3.0));
+        }
+        let writes = "4 hot users, 2 threads, 1 % writes";
+        if self.arguments.selects(writes) {
+            let hot = Hot::new(1.0, 2, 4 * self.steps);
+            let series = interleave(
+                vec![
+                    hot.entrant::<Attuned>(),
+                    hot.entrant::<DashMap>(),
+                    hot.entrant::<StdRwLock>(),
+                ],
+                self.rounds,
+            );
+            self.faster(
+                &format!("{writes}, DashMap"),
+                &series[0],
+                &series[1],
+                Bound::AtLeast(1.7),
+            );
+            self.faster(
+                &format!("{writes}, std RwLock"),
+                &series[0],
+                &series[2],
+                Bound::AtLeast(2.5),
+            );
+        }
+    }
+
+    fn scaling(&mut self) {
+        let name = "4 hot users, with_latest, 2 threads against 1";
+        if !self.arguments.selects(name) {
+            return;
+        }
+        let alone = Hot::new(0.0, 1, 4 * self.steps);
+        let both = Hot::new(0.0, 2, 4 * self.steps);
+        let series = interleave(
+            vec![
+                both.entrant::<Attuned>(),
+                alone.entrant::<Attuned>(),
+                both.entrant::<DashMap>(),
+                alone.entrant::<DashMap>(),
+            ],
+            self.rounds,
+        );
+        for (pair, bound) in [(0, Bound::AtLeast(1.8)), (2, Bound::None)] {
+            let (two, one) = (&series[pair], &series[pair + 1]);
+            self.results.bar(
+                &format!("{name}, {}", two.name),
+                &format!("2 threads / 1 thread, {OPS_PER_SEC}"),
+                Spread::of_ratios(&two.values, &one.values),
+                bound,
+            );
+        }
+    }
+
+    fn growth(&mut self) {
+        let name = "with_latest after growth by upserts, uniform";
+        if !self.arguments.selects(name) {
+            return;
+        }
+        let users = user_ids(MANY_USERS);
+        let mix = Mix {
+            access: Access::Uniform,
+            write_percent: 0.0,
+            axes: FIVE_AXES,
+        };
+        // A new store in each round: where a map puts its keys is up to chance.
+        let entrant = |name: &str, capacity| {
+            let (users, steps) = (&users, self.steps);
+            Entrant::new(name, move |round| {
+                let store = Attuned::new(None, capacity);
+                fill(&store, users, FIVE_AXES, 1);
+                throughput(&store, users, mix, 1, steps, round)
+            })
+        };
+        let entrants = vec![entrant("grown", 0), entrant("presized", MANY_USERS)];
+        let series = interleave(entrants, self.rounds);
+        self.slower(name, &series[0], &series[1], Bound::AtMost(1.1));
+    }
+
+    /// The steady state of a store with history: each write evicts. Two such
+    /// stores take some 3 GB.
+    fn full_histories(&mut self) {
+        let mixed = "100,000 users uniform, 2 threads, 5 % writes, full histories";
+        let upsert = "upsert, full history of 100, 100,000 users uniform";
+        if !self.arguments.selects(mixed) && !self.arguments.selects(upsert) {
+            return;
+        }
+        let users = user_ids(MANY_USERS);
+        let ours = Attuned::new(Some(HISTORY), MANY_USERS);
+        fill(&ours, &users, FIVE_AXES, HISTORY);
+        let dashmap = DashMap::new(Some(HISTORY), MANY_USERS);
+        fill(&dashmap, &users, FIVE_AXES, HISTORY);
+
+        for (name, write_percent, threads) in [(mixed, 5.0, 2), (upsert, 100.0, 1)] {
+            if !self.arguments.selects(name) {
+                continue;
+            }
+            let mix = Mix {
+                access: Access::Uniform,
+                write_percent,
+                axes: FIVE_AXES,
+            };
+            let steps = self.steps;
+            let series = interleave(
+                vec![
+                    Entrant::new(Attuned::NAME, |round| {
+                        throughput(&ours, &users, mix, threads, steps, round)
+                    }),
+                    Entrant::new(DashMap::NAME, |round| {
+                        throughput(&dashmap, &users, mix, threads, steps, round)
+                    }),
+                ],
+                self.rounds,
+            );
+            if name == upsert {
+                self.slower(name, &series[0], &series[1], Bound::AtMost(1.3));
+            } else {
+                self.faster(name, &series[0], &series[1], Bound::AtLeast(1.0));
+            }
+        }
+    }
+
+    /// All contenders over the number of threads.
+    fn curves(&mut self) {
+        let mixes: &[f64] = self.arguments.pick(&[5.0], &[0.0, 1.0, 5.0, 50.0]);
+        let accesses: &[Access] = self.arguments.pick(
+            &[Access::Hot, Access::Uniform],
+            &[Access::Hot, Access::Uniform, Access::Zipf],
+        );
+        for &access in accesses {
+            for &write_percent in mixes {
+                let group = format!("{}, {write_percent} % writes", access.name());
+                if !self.arguments.selects(&group) {
+                    continue;
+                }
+                for threads in [1, 2, 4, 8] {
+                    self.curve_point(&group, access, write_percent, threads);
+                }
+            }
+        }
+    }
+
+    fn curve_point(&mut self, group: &str, access: Access, write_percent: f64, threads: usize) {
+        // As many for each thread whatever their number: with less to do, the
+        // threads that share a core would be through one after the other.
+        let steps = match access {
+            // Fewer where spinning locks take minutes for more.
+            Access::Hot if threads > 4 => 200_000,
+            Access::Hot => 400_000,
+            Access::Uniform | Access::Zipf => self.steps / 2,
+        };
+        let rounds = self.arguments.pick(3, 5);
+        let series = if access == Access::Hot {
+            let hot = Hot::new(write_percent, threads, steps);
+            fn entrant<'a, C: Contender>(hot: &'a Hot) -> Entrant<'a> {
+                hot.entrant::<C>()
+            }
+            interleave(for_all_contenders!(entrant(&hot)), rounds)
+        } else {
+            let users = user_ids(MANY_USERS);
+            let mix = Mix {
+                access,
+                write_percent,
+                axes: FIVE_AXES,
+            };
+            // Each with two snapshots a user, so that what a second one makes
+            // them allocate is there.
+            fn entrant<'a, C: Contender>(
+                users: &'a [SmolStr],
+                mix: Mix,
+                threads: usize,
+                steps: usize,
+            ) -> Entrant<'a> {
+                let store = C::new(Some(HISTORY), users.len());
+                fill(&store, users, mix.axes, 2);
+                Entrant::new(C::NAME, move |round| {
+                    throughput(&store, users, mix, threads, steps, round)
+                })
+            }
+            interleave(
+                for_all_contenders!(entrant(&users, mix, threads, steps)),
+                rounds,
+            )
+        };
+        for series in &series {
+            self.results.measurement(Measurement {
+                group: group.to_owned(),
+                contender: series.name.clone(),
+                parameter: "threads".to_owned(),
+                at: threads as f64,
+                unit: OPS_PER_SEC.to_owned(),
+                value: Spread::of(&series.values),
+            });
+        }
+    }
+}
+
+/// A load on few users with full histories, among others who are only there.
+struct Hot {
+    users: Vec<SmolStr>,
+    mix: Mix,
+    threads: usize,
+    steps: usize,
+}
+
+impl Hot {
+    fn new(write_percent: f64, threads: usize, steps: usize) -> Self {
+        Self {
+            users: user_ids(FEW_USERS),
+            mix: Mix {
+                access: Access::Hot,
+                write_percent,
+                axes: FIVE_AXES,
+            },
+            threads,
+            steps,
+        }
+    }
+
+    /// With a new store in each round: where the hot users come to lie, and
+    /// with it which of them share a lock, is up to chance.
+    fn entrant<C: Contender>(&self) -> Entrant<'_> {
+        Entrant::new(C::NAME, |round| {
+            let store = C::new(Some(HISTORY), FEW_USERS);
+            fill(&store, &self.users, self.mix.axes, 1);
+            fill(&store, &self.users[..HOT_USERS], self.mix.axes, HISTORY);
+            throughput(
+                &store,
+                &self.users,
+                self.mix,
+                self.threads,
+                self.steps,
+                round,
+            )
+        })
+    }
+}
+
+/// Calls one thread's operation on uniformly drawn users; calls a second.
+fn calls<R>(users: &[SmolStr], count: usize, round: usize, call: impl Fn(&str) -> R + Sync) -> f64 {
+    use rand::rngs::SmallRng;
+    use rand::{RngExt as _, SeedableRng as _};
+
+    let elapsed = timed_threads(
+        1,
+        |thread| {
+            let mut rng = SmallRng::seed_from_u64(seed(round, thread));
+            black_box(call(&users[0]));
+            let drawn = (0..count).map(|_| users[rng.random_range(0..users.len())].clone());
+            drawn.collect::<Vec<_>>()
+        },
+        |drawn| {
+            for id in drawn {
+                black_box(call(&id));
+            }
+        },
+    );
+    count as f64 / elapsed.as_secs_f64()
+}

@@ -1,0 +1,78 @@
+//! The table of the bars, and what they were measured on.
+
+use std::fmt::Write as _;
+
+use attuned_store_benches::results::{Bar, Bound, Results};
+
+pub fn markdown(suites: &[Results]) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write_tables(&mut text, suites);
+    text
+}
+
+fn write_tables(text: &mut String, suites: &[Results]) -> std::fmt::Result {
+    for suite in suites {
+        let environment = &suite.environment;
+        let length = if suite.full { "full" } else { "short" };
+        writeln!(text, "## {} ({length})\n", suite.suite)?;
+        writeln!(
+            text,
+            "{}, {} cores; {}; {}; commit {}; {}.",
+            environment.processor,
+            environment.cores,
+            environment.kernel,
+            environment.rustc,
+            environment.commit,
+            environment.date,
+        )?;
+        if let Some(share) = suite.waited_for_a_core {
+            writeln!(
+                text,
+                "The threads waited for a core {:.1} % of the time.",
+                100.0 * share
+            )?;
+        }
+        writeln!(text)?;
+        if suite.bars.is_empty() {
+            writeln!(text, "No bars; see `results.json`.\n")?;
+            continue;
+        }
+        writeln!(
+            text,
+            "| what | ratio | median | quartiles | from – to | rounds | bar | |"
+        )?;
+        writeln!(text, "|---|---|--:|--:|--:|--:|--:|---|")?;
+        for bar in &suite.bars {
+            row(text, bar)?;
+        }
+        writeln!(text)?;
+    }
+    Ok(())
+}
+
+fn row(text: &mut String, bar: &Bar) -> std::fmt::Result {
+    let spread = &bar.measured;
+    let bound = match bar.bound {
+        Bound::AtLeast(bound) => format!("≥ {bound}"),
+        Bound::AtMost(bound) => format!("≤ {bound}"),
+        Bound::None => String::new(),
+    };
+    let verdict = match bar.met {
+        Some(true) => "pass",
+        Some(false) => "**miss**",
+        None => "",
+    };
+    writeln!(
+        text,
+        "| {} | {} | {:.3} | {:.3} – {:.3} | {:.3} – {:.3} | {} | {bound} | {verdict} |",
+        bar.name,
+        bar.ratio,
+        spread.median,
+        spread.lower_quartile,
+        spread.upper_quartile,
+        spread.min,
+        spread.max,
+        spread.rounds,
+    )
+}

@@ -1,0 +1,210 @@
+//! The form in which suites hand on what they measured.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::disturbance::waited_for_a_core;
+use crate::environment::Environment;
+
+/// How the values of several rounds are distributed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    pub median: f64,
+    pub lower_quartile: f64,
+    pub upper_quartile: f64,
+    pub min: f64,
+    pub max: f64,
+    pub rounds: usize,
+}
+
+impl Spread {
+    /// # Panics
+    ///
+    /// If there are no values.
+    pub fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Self {
+            median: quantile(&sorted, 0.5),
+            lower_quartile: quantile(&sorted, 0.25),
+            upper_quartile: quantile(&sorted, 0.75),
+            min: quantile(&sorted, 0.0),
+            max: quantile(&sorted, 1.0),
+            rounds: sorted.len(),
+        }
+    }
+
+    /// A value that does not vary, such as a count.
+    pub fn exact(value: f64) -> Self {
+        Self::of(&[value])
+    }
+
+    /// Of what two contenders did in the same rounds.
+    pub fn of_ratios(numerators: &[f64], denominators: &[f64]) -> Self {
+        let ratios: Vec<f64> = numerators
+            .iter()
+            .zip(denominators)
+            .map(|(numerator, denominator)| numerator / denominator)
+            .collect();
+        Self::of(&ratios)
+    }
+}
+
+/// Interpolates linearly between the two nearest values.
+fn quantile(sorted: &[f64], quantile: f64) -> f64 {
+    let position = quantile * (sorted.len() - 1) as f64;
+    let below = sorted[position.floor() as usize];
+    let above = sorted[position.ceil() as usize];
+    below + (above - below) * position.fract()
+}
+
+/// What a ratio is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+    /// Reported for comparison.
+    None,
+}
+
+impl Bound {
+    pub fn met_by(self, value: f64) -> Option<bool> {
+        match self {
+            Self::AtLeast(bound) => Some(value >= bound),
+            Self::AtMost(bound) => Some(value <= bound),
+            Self::None => None,
+        }
+    }
+}
+
+/// A ratio between this library and another contender, and what it should be.
+/// The bound is met if the median meets it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Bar {
+    pub name: String,
+    /// What is divided by what.
+    pub ratio: String,
+    pub measured: Spread,
+    pub bound: Bound,
+    pub met: Option<bool>,
+}
+
+impl Bar {
+    pub fn new(name: &str, ratio: &str, measured: Spread, bound: Bound) -> Self {
+        let met = bound.met_by(measured.median);
+        let verdict = match met {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "",
+        };
+        println!(
+            "  {name}: {ratio} = {:.3} [{:.3} to {:.3}] {bound:?} {verdict}",
+            measured.median, measured.lower_quartile, measured.upper_quartile
+        );
+        Self {
+            name: name.to_owned(),
+            ratio: ratio.to_owned(),
+            measured,
+            bound,
+            met,
+        }
+    }
+}
+
+/// One contender's figure: a point of a plot.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measurement {
+    /// What was measured; the points of one plot have this in common.
+    pub group: String,
+    pub contender: String,
+    /// What is varied within the group, and its value.
+    pub parameter: String,
+    pub at: f64,
+    pub unit: String,
+    pub value: Spread,
+}
+
+impl Measurement {
+    pub fn print(&self) {
+        println!(
+            "  {} | {} {} | {}: {:.1} {} [{:.1} to {:.1}]",
+            self.group,
+            self.parameter,
+            self.at,
+            self.contender,
+            self.value.median,
+            self.unit,
+            self.value.lower_quartile,
+            self.value.upper_quartile,
+        );
+    }
+}
+
+/// All that one run of a suite found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Results {
+    pub suite: String,
+    /// Whether this was the full version.
+    pub full: bool,
+    pub environment: Environment,
+    /// Which share of their time the threads waited for a core, although there
+    /// were enough: if it is more than a few percent, others were at work and
+    /// the figures are not to be trusted.
+    pub waited_for_a_core: Option<f64>,
+    pub bars: Vec<Bar>,
+    pub measurements: Vec<Measurement>,
+}
+
+impl Results {
+    pub fn new(suite: &str, full: bool) -> Self {
+        Self {
+            suite: suite.to_owned(),
+            full,
+            environment: Environment::current(),
+            waited_for_a_core: None,
+            bars: Vec::new(),
+            measurements: Vec::new(),
+        }
+    }
+
+    pub fn bar(&mut self, name: &str, ratio: &str, measured: Spread, bound: Bound) {
+        self.bars.push(Bar::new(name, ratio, measured, bound));
+    }
+
+    pub fn measurement(&mut self, measurement: Measurement) {
+        measurement.print();
+        self.measurements.push(measurement);
+    }
+
+    /// Writes `<suite>.json` into a directory, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be written.
+    pub fn write(&mut self, directory: &Path) -> io::Result<()> {
+        self.waited_for_a_core = waited_for_a_core();
+        if let Some(share) = self.waited_for_a_core {
+            println!(
+                "{}: waited for a core {:.1} % of the time",
+                self.suite,
+                100.0 * share
+            );
+        }
+        fs::create_dir_all(directory)?;
+        let path = directory.join(format!("{}.json", self.suite));
+        fs::write(&path, serde_json::to_string_pretty(&self)?)?;
+        println!("wrote {}", path.display());
+        Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// If the file cannot be read or has another form.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
+    }
+}
