@@ -25,6 +25,16 @@ use crate::sync::{
     Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, Weak, touch,
 };
 
+/// How many superseded versions more than the window a queue has room for, if
+/// the window has that many.
+///
+/// Without room to spare, a single version that comes late would stay behind
+/// the others for good: from then on, what falls out is in the window at nearly
+/// every write, and half the queue has to go round. With it, as many versions
+/// can be late at a time before one in the window falls out. Four writers of
+/// the same user at the same moment are many.
+const SLACK: usize = 4;
+
 /// A value, its place in a timeline, and the way to the one it superseded.
 // In this order, what the kernel needs of a version is in the cache line of its
 // reference counts, wherever the value ends.
@@ -199,21 +209,21 @@ impl<V: Clone> Timeline<V> {
     /// and the window never moves back: what is outside the window that ended
     /// with `published` stays outside.
     ///
-    /// *It ends.* Of the window, the newest place is the head's and the queue
-    /// has room for all the others. So when a version from the window falls out,
-    /// something that is not from the window is in the queue, and each turn of
-    /// the loop brings it nearer to the front. What is inside the window of
+    /// *It ends.* The queue has room for more than the window. So when a version
+    /// from the window falls out, something that is not from the window is in
+    /// the queue, and each turn of the loop brings it nearer to the front. What is inside the window of
     /// `published` is judged again by the head as it is at that turn: with an
     /// older head, all that other writers have put in meanwhile would seem to be
     /// inside, and nothing could leave.
     fn retain(&self, replaced: Arc<Version<V>>, published: u64, retention: usize) {
-        let capacity = retention.saturating_sub(1);
-        if capacity == 0 {
+        // Of the window, the newest place is the head's.
+        let in_window = retention.saturating_sub(1);
+        if in_window == 0 {
             return;
         }
         let superseded = self
             .superseded
-            .get_or_init(|| Box::new(ArrayQueue::new(capacity)));
+            .get_or_init(|| Box::new(ArrayQueue::new(in_window + in_window.min(SLACK))));
         let mut handed_over = replaced;
         while let Some(displaced) = superseded.force_push(handed_over) {
             // Nearly always the first: then the head is not needed again.

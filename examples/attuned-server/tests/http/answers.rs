@@ -64,14 +64,16 @@ fn what_is_written_elsewhere_is_served() {
     let store = MemoryStore::default();
     let server = Running::on(store.clone());
     let client = Client::of(server.address);
-    store.upsert(
-        attuned_store::StateSnapshot::builder()
-            .user_id("ada")
-            .updated_at(-5)
-            .axis("warmth", 0.25)
-            .build()
-            .expect("a valid snapshot"),
-    ).unwrap();
+    store
+        .upsert(
+            attuned_store::StateSnapshot::builder()
+                .user_id("ada")
+                .updated_at(-5)
+                .axis("warmth", 0.25)
+                .build()
+                .expect("a valid snapshot"),
+        )
+        .unwrap();
     assert_eq!(
         client.get("/v1/state/ada").body,
         json!({
