@@ -132,7 +132,7 @@ impl Progress {
             .collect();
         for (number, snapshot) in (1..).zip(snapshots) {
             self.begun[writer].store(number, SeqCst);
-            store.upsert(snapshot);
+            store.upsert(snapshot).unwrap();
             self.done[writer].store(number, SeqCst);
             after_each(Stamp { writer, number });
         }
@@ -473,7 +473,7 @@ mod many_users {
             .map(|writer| {
                 let (store, users) = (&store, &users);
                 move |round: usize| {
-                    store.upsert(Stamp { writer, number: 1 }.snapshot(&users[round]))
+                    store.upsert(Stamp { writer, number: 1 }.snapshot(&users[round])).unwrap()
                 }
             })
             .collect();
@@ -591,7 +591,7 @@ mod between_two_lookups {
             .hasher(Interrupts::default())
             .build()
             .unwrap();
-        store.upsert(stamp(0).snapshot("the-first"));
+        store.upsert(stamp(0).snapshot("the-first")).unwrap();
         store.clear();
         store
     }
@@ -612,7 +612,7 @@ mod between_two_lookups {
     }
 
     fn upsert(number: u64) -> impl Fn(&Store) {
-        move |store| store.upsert(stamp(number).snapshot(USER))
+        move |store| store.upsert(stamp(number).snapshot(USER)).unwrap()
     }
 
     fn remove(store: &Store) -> bool {
@@ -743,7 +743,7 @@ mod removal {
     fn present_users<S: BuildHasher>(store: &MemoryStore<S>) -> Vec<String> {
         let users = user_ids(ROUNDS);
         for user_id in &users {
-            store.upsert(OLD.snapshot(user_id));
+            store.upsert(OLD.snapshot(user_id)).unwrap();
         }
         users
     }
@@ -806,7 +806,7 @@ mod removal {
                     // removal took effect, while it is still under way.
                     let tries = if round % 2 == 0 { 1 } else { 20 };
                     let gone = (0..tries).any(|_| latest(&store, user_id).is_none());
-                    store.upsert(A.snapshot(user_id));
+                    store.upsert(A.snapshot(user_id)).unwrap();
                     (gone, history(&store, user_id))
                 },
                 &|round| (store.remove(&users[round]), Vec::new()),
@@ -844,11 +844,11 @@ mod removal {
             ROUNDS,
             &[
                 &|round| {
-                    store.upsert(A.snapshot(&users[round]));
+                    store.upsert(A.snapshot(&users[round])).unwrap();
                     true
                 },
                 &|round| {
-                    store.upsert(B.snapshot(&users[round]));
+                    store.upsert(B.snapshot(&users[round])).unwrap();
                     true
                 },
                 &|round| store.remove(&users[round]),
@@ -878,7 +878,7 @@ mod removal {
             ROUNDS,
             &[
                 &|round| {
-                    store.upsert(A.snapshot(&users[round]));
+                    store.upsert(A.snapshot(&users[round])).unwrap();
                     true
                 },
                 &remove,
@@ -910,7 +910,7 @@ mod removal {
             ROUNDS,
             &[
                 &|round| {
-                    store.upsert(A.snapshot(&users[round]));
+                    store.upsert(A.snapshot(&users[round])).unwrap();
                     true
                 },
                 &|round| store.remove(&users[round]),

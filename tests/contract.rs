@@ -166,8 +166,8 @@ async fn a_future_of_the_memory_store_that_is_dropped_before_it_is_polled_has_do
     drop(dynamic.upsert_latest(snapshot("ada", 1)));
     assert!(store.is_empty());
 
-    store.upsert(snapshot("ada", 1));
-    store.upsert(snapshot("ada", 2));
+    store.upsert(snapshot("ada", 1)).unwrap();
+    store.upsert(snapshot("ada", 2)).unwrap();
     drop(dynamic.upsert_latest(snapshot("ada", 3)));
     drop(dynamic.delete("ada"));
     drop(dynamic.get_latest("ada"));

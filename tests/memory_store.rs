@@ -45,8 +45,8 @@ mod configuration {
             MemoryStore::new(config),
             MemoryStore::builder().build().unwrap(),
         ] {
-            store.upsert(snapshot("ada", 1));
-            store.upsert(snapshot("ada", 2));
+            store.upsert(snapshot("ada", 1)).unwrap();
+            store.upsert(snapshot("ada", 2)).unwrap();
             assert_eq!(store.latest("ada"), Some(snapshot("ada", 2)));
             assert_eq!(store.history("ada", usize::MAX), []);
         }
@@ -59,7 +59,7 @@ mod configuration {
             max_history_per_user: 2,
         });
         for at in 1..=5 {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
         }
         assert_eq!(times(&store, "ada"), [5, 4]);
     }
@@ -125,7 +125,7 @@ mod configuration {
         let store = with_history(MAX_HISTORY_PER_USER);
         let len = i64::try_from(MAX_HISTORY_PER_USER).unwrap() + 10;
         for at in 1..=len {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
         }
         assert!(times(&store, "ada").into_iter().eq((11..=len).rev()));
     }
@@ -134,7 +134,7 @@ mod configuration {
     fn a_history_of_one_is_the_latest() {
         let store = with_history(1);
         for at in 1..=3 {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
             assert_eq!(times(&store, "ada"), [at]);
         }
     }
@@ -144,7 +144,7 @@ mod configuration {
         for capacity in [0, 1, 100] {
             let store = MemoryStore::builder().capacity(capacity).build().unwrap();
             for n in 0..1_000 {
-                store.upsert(snapshot(&format!("user-{n}"), n));
+                store.upsert(snapshot(&format!("user-{n}"), n)).unwrap();
             }
             assert_eq!(store.len(), 1_000);
         }
@@ -197,7 +197,7 @@ mod operations {
     fn the_latest_upsert_is_the_latest_whatever_its_timestamp_says() {
         let store = with_history(3);
         for at in [5, 9, -1] {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
             assert_eq!(store.latest("ada"), Some(snapshot("ada", at)));
         }
         assert_eq!(times(&store, "ada"), [-1, 9, 5]);
@@ -206,9 +206,9 @@ mod operations {
     #[test]
     fn users_do_not_see_each_other() {
         let store = with_history(3);
-        store.upsert(snapshot("ada", 1));
-        store.upsert(snapshot("grace", 10));
-        store.upsert(snapshot("ada", 2));
+        store.upsert(snapshot("ada", 1)).unwrap();
+        store.upsert(snapshot("grace", 10)).unwrap();
+        store.upsert(snapshot("ada", 2)).unwrap();
         assert_eq!(times(&store, "ada"), [2, 1]);
         assert_eq!(times(&store, "grace"), [10]);
         assert_eq!(store.len(), 2);
@@ -224,7 +224,7 @@ mod operations {
     fn history_has_at_most_limit_entries_the_newest_first() {
         let store = with_history(4);
         for at in 1..=3 {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
         }
         for (limit, expected) in [
             (0, &[][..]),
@@ -248,7 +248,7 @@ mod operations {
     fn a_full_history_evicts_the_oldest() {
         let store = with_history(3);
         for at in 1..=10 {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
             let oldest = (at - 2).max(1);
             assert!(times(&store, "ada").into_iter().eq((oldest..=at).rev()));
         }
@@ -258,7 +258,7 @@ mod operations {
     fn the_first_entry_of_the_history_is_the_latest() {
         let store = with_history(2);
         for at in 1..=5 {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
             let latest = store.latest("ada").unwrap();
             let history = store.history("ada", usize::MAX);
             assert_eq!(address(&latest), address(&history[0]));
@@ -268,7 +268,7 @@ mod operations {
     #[test]
     fn removing_says_whether_there_was_anybody() {
         let store = with_history(2);
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         assert!(store.remove("ada"));
         assert!(!store.remove("ada"));
         assert_eq!(store.latest("ada"), None);
@@ -283,7 +283,7 @@ mod operations {
         let store = with_history(3);
         for life in 0..5 {
             for n in 0..4 {
-                store.upsert(snapshot("ada", life * 10 + n));
+                store.upsert(snapshot("ada", life * 10 + n)).unwrap();
                 let oldest = (n - 2).max(0);
                 let this_life: Vec<i64> = (oldest..=n).rev().map(|n| life * 10 + n).collect();
                 assert_eq!(times(&store, "ada"), this_life);
@@ -296,15 +296,15 @@ mod operations {
     fn clear_removes_everybody_and_the_store_can_be_used_again() {
         let store = with_history(2);
         for n in 0..1_000 {
-            store.upsert(snapshot(&format!("user-{n}"), 1));
-            store.upsert(snapshot(&format!("user-{n}"), 2));
+            store.upsert(snapshot(&format!("user-{n}"), 1)).unwrap();
+            store.upsert(snapshot(&format!("user-{n}"), 2)).unwrap();
         }
         store.clear();
         assert!(store.is_empty());
         for n in 0..1_000 {
             assert!(!store.contains(&format!("user-{n}")));
         }
-        store.upsert(snapshot("user-0", 3));
+        store.upsert(snapshot("user-0", 3)).unwrap();
         assert_eq!(times(&store, "user-0"), [3]);
         assert_eq!(store.len(), 1);
     }
@@ -313,8 +313,8 @@ mod operations {
     fn clones_share_the_store() {
         let store = with_history(2);
         let clone = store.clone();
-        store.upsert(snapshot("ada", 1));
-        clone.upsert(snapshot("ada", 2));
+        store.upsert(snapshot("ada", 1)).unwrap();
+        clone.upsert(snapshot("ada", 2)).unwrap();
         assert_eq!(times(&store, "ada"), [2, 1]);
         assert_eq!(times(&clone, "ada"), [2, 1]);
 
@@ -327,7 +327,7 @@ mod operations {
         const USERS: i64 = 50_000;
         let store = MemoryStore::default();
         for n in 0..USERS {
-            store.upsert(snapshot(&format!("user-{n}"), n));
+            store.upsert(snapshot(&format!("user-{n}"), n)).unwrap();
         }
         assert_eq!(store.len(), 50_000);
         for n in 0..USERS {
@@ -344,7 +344,7 @@ mod operations {
             .user_id_field(UserIdField::Off)
             .build()
             .unwrap();
-        store.upsert(snapshot("ada", 4711));
+        store.upsert(snapshot("ada", 4711)).unwrap();
         assert_eq!(
             format!("{store:?}"),
             "MemoryStore { users: 1, history: Some(3), user_id_field: Off }"
@@ -364,11 +364,11 @@ mod revisions {
     fn a_revision_comes_with_the_latest_snapshot_and_changes_only_with_it() {
         let store = with_history(2);
         for at in 1..=5 {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
             let versioned = store.versioned("ada").unwrap();
             assert_eq!(versioned.snapshot, snapshot("ada", at));
 
-            store.upsert(snapshot("grace", at));
+            store.upsert(snapshot("grace", at)).unwrap();
             assert!(!store.remove("alan"));
             assert_eq!(store.versioned("ada"), Some(versioned));
         }
@@ -378,10 +378,10 @@ mod revisions {
     fn every_write_has_a_greater_revision_than_all_before_it() {
         let store = with_history(2);
         let same = snapshot("ada", 1);
-        store.upsert(same.clone());
+        store.upsert(same.clone()).unwrap();
         let mut last = revision(&store, "ada");
         for _ in 0..10 {
-            store.upsert(same.clone());
+            store.upsert(same.clone()).unwrap();
             let next = revision(&store, "ada");
             assert!(next > last, "{next} after {last}");
             last = next;
@@ -394,13 +394,13 @@ mod revisions {
     fn revisions_go_on_rising_when_a_user_comes_back() {
         for asks_each_time in [true, false] {
             let store = with_history(2);
-            store.upsert(snapshot("ada", 0));
+            store.upsert(snapshot("ada", 0)).unwrap();
             let mut last = revision(&store, "ada");
             for life in 0..20 {
                 // Shorter and longer lives, with other users' in between.
                 for at in 0..(life * 7) % 5 {
-                    store.upsert(snapshot("ada", at));
-                    store.upsert(snapshot("grace", at));
+                    store.upsert(snapshot("ada", at)).unwrap();
+                    store.upsert(snapshot("grace", at)).unwrap();
                 }
                 if asks_each_time {
                     last = last.max(revision(&store, "ada"));
@@ -410,7 +410,7 @@ mod revisions {
                     1 => store.clear(),
                     _ => assert!(store.pin().remove("ada")),
                 }
-                store.upsert(snapshot("ada", life));
+                store.upsert(snapshot("ada", life)).unwrap();
                 let next = revision(&store, "ada");
                 assert!(next > last, "{next} after {last}");
                 last = next;
@@ -421,7 +421,7 @@ mod revisions {
     #[test]
     fn a_revision_converts_to_a_number_and_back() {
         let store = with_history(2);
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         let revision = revision(&store, "ada");
         let number = u64::from(revision);
         assert_eq!(Revision::from(number), revision);
@@ -444,7 +444,7 @@ mod reading_in_place {
     #[test]
     fn the_closure_sees_the_snapshot_that_is_stored() {
         let store = MemoryStore::default();
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         let seen = store.with_latest("ada", |snapshot| (address(snapshot), snapshot.clone()));
         let latest = store.latest("ada").unwrap();
         assert_eq!(seen, Some((address(&latest), latest)));
@@ -453,7 +453,7 @@ mod reading_in_place {
     #[test]
     fn the_closure_is_not_called_for_an_absent_user() {
         let store = MemoryStore::default();
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         assert_eq!(
             store.with_latest("grace", |_| unreachable!("there is no such user")),
             None::<()>
@@ -463,14 +463,14 @@ mod reading_in_place {
     #[test]
     fn the_closure_keeps_its_snapshot_while_the_user_is_written_and_removed() {
         let store = with_history(2);
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         store.with_latest("ada", |seen| {
             // On another thread, and on the one that is reading.
             thread::scope(|scope| {
                 scope.spawn(|| store.upsert(snapshot("ada", 2)));
             });
-            store.upsert(snapshot("ada", 3));
-            store.upsert(snapshot("ada", 4));
+            store.upsert(snapshot("ada", 3)).unwrap();
+            store.upsert(snapshot("ada", 4)).unwrap();
             assert_eq!(times(&store, "ada"), [4, 3]);
             assert_eq!(*seen, snapshot("ada", 1));
             assert!(store.remove("ada"));
@@ -497,7 +497,7 @@ mod reading_in_place {
         }
         let store = MemoryStore::default();
         for n in 0..=20 {
-            store.upsert(snapshot(&format!("user-{n}"), n));
+            store.upsert(snapshot(&format!("user-{n}"), n)).unwrap();
         }
         assert_eq!(nested(&store, 20), 210);
     }
@@ -505,7 +505,7 @@ mod reading_in_place {
     #[test]
     fn a_closure_that_panics_leaves_the_store_as_it_was() {
         let store = with_history(2);
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         for _ in 0..20 {
             let panic = catch_unwind(AssertUnwindSafe(|| {
                 store.with_latest("ada", |_| panic!("on purpose"))
@@ -513,8 +513,8 @@ mod reading_in_place {
             assert!(panic.is_err());
         }
         assert_eq!(times(&store, "ada"), [1]);
-        store.upsert(snapshot("ada", 2));
-        store.upsert(snapshot("ada", 3));
+        store.upsert(snapshot("ada", 2)).unwrap();
+        store.upsert(snapshot("ada", 3)).unwrap();
         assert_eq!(times(&store, "ada"), [3, 2]);
         assert!(store.remove("ada"));
         assert!(store.is_empty());
@@ -536,7 +536,7 @@ mod pinned_view {
         assert!(!view.remove("ada"));
 
         for at in 1..=3 {
-            view.upsert(snapshot("ada", at));
+            view.upsert(snapshot("ada", at)).unwrap();
         }
         assert_eq!(view.latest("ada"), Some(snapshot("ada", 3)));
         assert_eq!(
@@ -552,7 +552,7 @@ mod pinned_view {
 
         assert!(view.remove("ada"));
         assert!(!view.contains("ada"));
-        view.upsert(snapshot("grace", 1));
+        view.upsert(snapshot("grace", 1)).unwrap();
         view.clear();
         assert!(!view.contains("grace"));
         assert!(store.is_empty());
@@ -568,10 +568,10 @@ mod pinned_view {
             });
         };
 
-        elsewhere(&|| store.upsert(snapshot("ada", 1)));
+        elsewhere(&|| store.upsert(snapshot("ada", 1)).unwrap());
         assert_eq!(view.latest("ada"), Some(snapshot("ada", 1)));
 
-        elsewhere(&|| store.upsert(snapshot("ada", 2)));
+        elsewhere(&|| store.upsert(snapshot("ada", 2)).unwrap());
         assert_eq!(
             view.history("ada", 9),
             [snapshot("ada", 2), snapshot("ada", 1)]
@@ -584,7 +584,7 @@ mod pinned_view {
         // The map grows into tables that were not there when the view was made.
         elsewhere(&|| {
             for n in 0..1_000 {
-                store.upsert(snapshot(&format!("user-{n}"), n));
+                store.upsert(snapshot(&format!("user-{n}"), n)).unwrap();
             }
         });
         assert!((0..1_000).all(|n| view.contains(&format!("user-{n}"))));
@@ -597,10 +597,10 @@ mod pinned_view {
     fn a_thread_can_have_several_views_and_end_them_in_any_order() {
         let store = with_history(2);
         let (first, second) = (store.pin(), store.pin());
-        first.upsert(snapshot("ada", 1));
+        first.upsert(snapshot("ada", 1)).unwrap();
         drop(first);
         assert!(second.remove("ada"));
-        second.upsert(snapshot("ada", 2));
+        second.upsert(snapshot("ada", 2)).unwrap();
         let third = store.pin();
         drop(second);
         assert_eq!(third.latest("ada"), Some(snapshot("ada", 2)));
@@ -635,7 +635,7 @@ mod user_ids {
         let store = with_history(2);
         let contract: &dyn StateStore = &store;
         for at in 1..=3 {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
         }
 
         for (user_id, reason) in invalid() {
@@ -672,7 +672,7 @@ mod user_ids {
     #[test]
     fn to_the_inherent_methods_what_is_no_user_id_is_an_absent_user() {
         let store = with_history(2);
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         for (user_id, _) in invalid() {
             assert_eq!(store.latest(&user_id), None);
             assert_eq!(store.with_latest(&user_id, |_| ()), None);
@@ -701,8 +701,8 @@ mod user_ids {
 
         let store = with_history(2);
         for (at, id) in (0..).zip(&ids) {
-            store.upsert(snapshot(id, at));
-            store.upsert(snapshot(id, at + 1_000));
+            store.upsert(snapshot(id, at)).unwrap();
+            store.upsert(snapshot(id, at + 1_000)).unwrap();
         }
         assert_eq!(store.len(), distinct.len());
         for id in &ids {
@@ -732,7 +732,7 @@ mod user_ids {
             stem,
         ];
         for (at, id) in (0..).zip(&ids) {
-            store.upsert(snapshot(id, at));
+            store.upsert(snapshot(id, at)).unwrap();
         }
         for (at, id) in (0..).zip(&ids) {
             assert_eq!(store.latest(id), Some(snapshot(id, at)));
@@ -749,7 +749,7 @@ mod handles {
         for at in 1..=3 {
             let fresh = snapshot("ada", at);
             let before = address(&fresh);
-            store.upsert(fresh);
+            store.upsert(fresh).unwrap();
             assert_eq!(address(&store.latest("ada").unwrap()), before);
         }
     }
@@ -757,9 +757,9 @@ mod handles {
     #[test]
     fn a_shared_snapshot_is_copied() {
         let store = with_history(3);
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         let shared = snapshot("ada", 2);
-        store.upsert(shared.clone());
+        store.upsert(shared.clone()).unwrap();
         let stored = store.latest("ada").unwrap();
         assert_ne!(address(&stored), address(&shared));
         assert_eq!(stored, shared);
@@ -768,13 +768,13 @@ mod handles {
     #[test]
     fn a_handle_can_be_stored_twice() {
         let store = with_history(4);
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         let handle = snapshot("ada", 2);
-        store.upsert(handle.clone());
-        store.upsert(handle.clone());
-        store.upsert(handle);
+        store.upsert(handle.clone()).unwrap();
+        store.upsert(handle.clone()).unwrap();
+        store.upsert(handle).unwrap();
         assert_eq!(times(&store, "ada"), [2, 2, 2, 1]);
-        store.upsert(snapshot("ada", 3));
+        store.upsert(snapshot("ada", 3)).unwrap();
         assert_eq!(times(&store, "ada"), [3, 2, 2, 2]);
     }
 
@@ -783,13 +783,13 @@ mod handles {
         for again in 0..4 {
             let store = with_history(8);
             for at in 0..4 {
-                store.upsert(snapshot("ada", at));
+                store.upsert(snapshot("ada", at)).unwrap();
             }
             let handle = store.history("ada", 8).swap_remove(again);
             let at = handle.updated_at_unix_ms();
-            store.upsert(handle);
+            store.upsert(handle).unwrap();
             assert_eq!(times(&store, "ada"), [at, 3, 2, 1, 0]);
-            store.upsert(snapshot("ada", 9));
+            store.upsert(snapshot("ada", 9)).unwrap();
             assert_eq!(times(&store, "ada"), [9, at, 3, 2, 1, 0]);
         }
     }
@@ -798,17 +798,17 @@ mod handles {
     fn a_handle_from_one_store_can_be_stored_in_another() {
         let (one, other) = (with_history(4), with_history(4));
         for at in 1..=3 {
-            one.upsert(snapshot("ada", at));
+            one.upsert(snapshot("ada", at)).unwrap();
         }
-        other.upsert(snapshot("ada", 10));
+        other.upsert(snapshot("ada", 10)).unwrap();
         for handle in one.history("ada", 4) {
-            other.upsert(handle);
+            other.upsert(handle).unwrap();
             // Linked in place, it would have taken the other store's past with it.
             assert_eq!(times(&one, "ada"), [3, 2, 1]);
         }
         assert_eq!(times(&other, "ada"), [1, 2, 3, 10]);
 
-        one.upsert(snapshot("ada", 4));
+        one.upsert(snapshot("ada", 4)).unwrap();
         assert!(other.remove("ada"));
         assert_eq!(times(&one, "ada"), [4, 3, 2, 1]);
     }
@@ -817,16 +817,16 @@ mod handles {
     fn a_handle_can_be_stored_again_after_its_user_was_removed() {
         let store = with_history(4);
         for at in 1..=3 {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
         }
         // Still linked to each other, which the new history must not follow.
         let mut held = store.history("ada", 4);
         assert!(store.remove("ada"));
 
-        store.upsert(held.remove(0));
+        store.upsert(held.remove(0)).unwrap();
         assert_eq!(times(&store, "ada"), [3]);
-        store.upsert(held.remove(1));
-        store.upsert(held.remove(0));
+        store.upsert(held.remove(1)).unwrap();
+        store.upsert(held.remove(0)).unwrap();
         assert_eq!(times(&store, "ada"), [2, 1, 3]);
     }
 
@@ -844,15 +844,15 @@ mod handles {
             .unwrap();
             let kept = entries.unwrap_or(0);
 
-            store.upsert(snapshot("ada", 0));
+            store.upsert(snapshot("ada", 0)).unwrap();
             let evicted = store.latest("ada").unwrap();
             for at in 1..=3 {
-                store.upsert(snapshot("ada", at));
+                store.upsert(snapshot("ada", at)).unwrap();
             }
-            store.upsert(evicted);
+            store.upsert(evicted).unwrap();
             assert_eq!(store.latest("ada"), Some(snapshot("ada", 0)));
             assert_eq!(times(&store, "ada"), [0, 3, 2][..kept]);
-            store.upsert(snapshot("ada", 4));
+            store.upsert(snapshot("ada", 4)).unwrap();
             assert_eq!(times(&store, "ada"), [4, 0, 3][..kept]);
         }
     }
@@ -862,9 +862,9 @@ mod handles {
         let store = with_history(2);
         let copy = |original: &StateSnapshot| original.to_builder().build().unwrap();
 
-        store.upsert(snapshot("ada", 1));
+        store.upsert(snapshot("ada", 1)).unwrap();
         let latest = store.latest("ada").unwrap();
-        store.upsert(snapshot("ada", 2));
+        store.upsert(snapshot("ada", 2)).unwrap();
         let history = store.history("ada", 2);
         let expected = [snapshot("ada", 1), snapshot("ada", 2), snapshot("ada", 1)];
         let held = [latest, history[0].clone(), history[1].clone()];
@@ -872,16 +872,16 @@ mod handles {
         assert_eq!(copies, expected);
 
         for at in 3..=9 {
-            store.upsert(snapshot("ada", at));
+            store.upsert(snapshot("ada", at)).unwrap();
         }
         assert_eq!(held, copies, "after later writes and eviction");
         for handle in &held {
-            store.upsert(handle.clone());
+            store.upsert(handle.clone()).unwrap();
         }
         assert_eq!(held, copies, "after they were stored again");
         assert!(store.remove("ada"));
         assert_eq!(held, copies, "after removal");
-        store.upsert(held[0].clone());
+        store.upsert(held[0].clone()).unwrap();
         store.clear();
         assert_eq!(held, copies, "after clearing");
         drop(store);
@@ -933,7 +933,7 @@ mod hashers {
         let store: &MemoryStore<BuildHasherDefault<H>> = &store;
         for at in 0..3 {
             for n in 0..users {
-                store.upsert(snapshot(&format!("user-{n}"), at));
+                store.upsert(snapshot(&format!("user-{n}"), at)).unwrap();
             }
         }
         assert_eq!(store.len() as i64, users);

@@ -264,8 +264,8 @@ impl Session<'_> {
 
     fn upsert(&self, interface: Interface, snapshot: StateSnapshot) {
         match interface {
-            Interface::Store => self.store.upsert(snapshot),
-            Interface::View => self.view.upsert(snapshot),
+            Interface::Store => self.store.upsert(snapshot).unwrap(),
+            Interface::View => self.view.upsert(snapshot).unwrap(),
             Interface::Trait => self.wait(self.contract.upsert_latest(snapshot)).unwrap(),
         }
     }

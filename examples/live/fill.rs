@@ -33,7 +33,7 @@ fn fill_some(store: &MemoryStore, users: &[String], seed: u64) {
     let mut events = MadeUp::new(seed);
     for _ in 0..SNAPSHOTS_PER_USER {
         for user_id in users {
-            store.upsert(events.event(user_id));
+            store.upsert(events.event(user_id)).unwrap();
         }
     }
 }

@@ -54,7 +54,7 @@ pub fn ingest(
 
 fn upsert_all(events: Receiver<StateSnapshot>, store: &MemoryStore) {
     for event in events {
-        store.upsert(event);
+        store.upsert(event).unwrap();
     }
 }
 

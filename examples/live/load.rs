@@ -274,7 +274,7 @@ impl<'a> Load<'a> {
             }
             for _ in 0..due.min(WRITES_PER_BURST) {
                 let event = events.event(users.next());
-                let nanos = nanos_of(|| self.store.upsert(event));
+                let nanos = nanos_of(|| self.store.upsert(event).expect("a store without a bound"));
                 meter.latencies().upsert.saturating_record(nanos);
                 writes += 1;
             }

@@ -139,14 +139,14 @@ fn closing_ends_latest_and_history_and_releases_everything() {
             let timeline = values.timeline(len, retention);
             assert!(!timeline.is_closed());
 
-            assert!(timeline.close(&floor()));
+            assert!(timeline.close(&floor()).is_some());
             assert!(timeline.is_closed());
             assert!(timeline.latest().is_none());
             assert!(timeline.history(usize::MAX, retention).is_empty());
             // Although the timeline itself is still there.
             assert_eq!(values.alive(), 0, "retention {retention}, length {len}");
 
-            assert!(!timeline.close(&floor()), "it was closed already");
+            assert!(timeline.close(&floor()).is_none(), "it was closed already");
         }
     }
 }
@@ -159,12 +159,12 @@ fn revisions_rise_with_each_version_and_from_one_timeline_to_the_next() {
     for len in 1..=5 {
         let timeline = values.timeline(len, 3);
         for version in timeline.history(usize::MAX, 3).iter().rev() {
-            let revision = timeline.revision(version, &floor);
+            let revision = timeline.revision(version.sequence(), &floor);
             assert!(revision > last, "{revision} after {last}");
-            assert_eq!(timeline.revision(version, &floor), revision);
+            assert_eq!(timeline.revision(version.sequence(), &floor), revision);
             last = revision;
         }
-        assert!(timeline.close(&floor));
+        assert!(timeline.close(&floor).is_some());
     }
 }
 
@@ -523,7 +523,7 @@ fn closing_among_racing_writers_refuses_the_later_ones_and_leaks_nothing() {
                     thread::yield_now();
                 }
                 // Nobody else closes it, so it was open.
-                assert!(timeline.close(&floor()));
+                assert!(timeline.close(&floor()).is_some());
             });
         });
 
