@@ -5,7 +5,7 @@
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(attuned_loom)");
-    // A feature of the crate that the models do without.
-    println!("cargo::rustc-check-cfg=cfg(feature, values(\"attuned\"))");
+    // Features of the crate that the models do without.
+    println!("cargo::rustc-check-cfg=cfg(feature, values(\"attuned\", \"conformance\", \"metrics\"))");
     println!("cargo::rustc-cfg=attuned_loom");
 }

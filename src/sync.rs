@@ -18,6 +18,15 @@ mod real {
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use std::sync::{Arc, Mutex, Weak};
 
+    /// How many superseded versions a queue has room for beyond the window, if
+    /// the window has that many. No argument of the kernel depends on it.
+    ///
+    /// Without room to spare, a single version that comes late stays out of
+    /// order for good: from then on, what falls out is in the window at nearly
+    /// every write, and part of the queue has to go round. With it, as many can
+    /// be late at a time. Four writers of the same user at once are many.
+    pub(crate) const SLACK: usize = 4;
+
     /// Reads what a push into the queue is going to read, and does nothing else:
     /// the processor fetches it while it waits for other memory.
     pub(crate) fn touch<T>(queue: &OnceBox<ArrayQueue<T>>) {

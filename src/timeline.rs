@@ -22,18 +22,8 @@
 //! `ArrayQueue` spins while another writer is inside the slot that it needs.
 
 use crate::sync::{
-    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, Weak, touch,
+    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, SLACK, Weak, touch,
 };
-
-/// How many superseded versions more than the window a queue has room for, if
-/// the window has that many.
-///
-/// Without room to spare, a single version that comes late would stay behind
-/// the others for good: from then on, what falls out is in the window at nearly
-/// every write, and half the queue has to go round. With it, as many versions
-/// can be late at a time before one in the window falls out. Four writers of
-/// the same user at the same moment are many.
-const SLACK: usize = 4;
 
 /// A value, its place in a timeline, and the way to the one it superseded.
 // In this order, what the kernel needs of a version is in the cache line of its

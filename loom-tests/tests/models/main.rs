@@ -11,6 +11,7 @@
 //! cargo test -p loom-tests --test models -- 'pair, retention 2'
 //! ```
 
+mod bounds;
 mod pairs;
 mod program;
 mod specification;
@@ -30,8 +31,12 @@ fn main() {
     let triples = triples::programs()
         .into_iter()
         .map(|program| ("triple", program));
+    let bounds = bounds::programs()
+        .into_iter()
+        .map(|program| ("bound", program));
     let trials = pairs
         .chain(triples)
+        .chain(bounds)
         .map(|(kind, program)| {
             let name = format!("{kind}, {}", program.name());
             Trial::test(name.clone(), move || {

@@ -15,23 +15,46 @@ const OPERATIONS: [Operation; 6] = [
     Operation::Upsert(User::Grace),
 ];
 
+/// Conditional operations, which are paired with each other and with these.
+const CONDITIONAL: [Operation; 3] = [
+    Operation::UpsertIfAbsent(User::Ada),
+    Operation::UpsertIfSeen(User::Ada),
+    Operation::ExpireOld,
+];
+const AGAINST_CONDITIONAL: [Operation; 3] = [
+    Operation::Upsert(User::Ada),
+    Operation::GetHistory(User::Ada, usize::MAX),
+    Operation::Delete(User::Ada),
+];
+
 pub fn programs() -> Vec<Program> {
     let mut programs = Vec::new();
     for retention in 1..=3 {
         let mut starts = vec![Start::Absent, Start::Deleted];
         starts.extend((1..=retention + 1).map(Start::Versions));
         for start in starts {
-            for (index, &first) in OPERATIONS.iter().enumerate() {
-                for &second in &OPERATIONS[index..] {
-                    programs.push(Program {
-                        retention,
-                        start,
-                        threads: vec![vec![first], vec![second]],
-                        preemption_bound: None,
-                    });
-                }
+            for (first, second) in pairs() {
+                programs.push(Program {
+                    retention,
+                    max_users: None,
+                    start,
+                    threads: vec![vec![first], vec![second]],
+                    preemption_bound: None,
+                });
             }
         }
     }
     programs
+}
+
+fn pairs() -> Vec<(Operation, Operation)> {
+    let mut pairs = Vec::new();
+    for (index, &first) in OPERATIONS.iter().enumerate() {
+        pairs.extend(OPERATIONS[index..].iter().map(|&second| (first, second)));
+    }
+    for (index, &first) in CONDITIONAL.iter().enumerate() {
+        pairs.extend(CONDITIONAL[index..].iter().map(|&second| (first, second)));
+        pairs.extend(AGAINST_CONDITIONAL.iter().map(|&second| (first, second)));
+    }
+    pairs
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use attuned_store::{MemoryStore, StateSnapshot, StateStore, sync::live_values};
+use attuned_store::{
+    Expected, MemoryStore, StateSnapshot, StateStore, StoreError, sync::live_values,
+};
 
 use crate::specification::{Observed, Operation, Outcome, Specification, User, Value};
 
@@ -22,6 +24,8 @@ pub enum Start {
 #[derive(Clone, Debug)]
 pub struct Program {
     pub retention: usize,
+    /// The bound on users, if there is one.
+    pub max_users: Option<usize>,
     pub start: Start,
     /// What each thread does; the first one is the thread that joins the others.
     pub threads: Vec<Vec<Operation>>,
@@ -52,8 +56,12 @@ impl Program {
                 operations.join("; ")
             })
             .collect();
+        let bound = self
+            .max_users
+            .map(|max_users| format!("at most {max_users} user, "))
+            .unwrap_or_default();
         format!(
-            "retention {}, {start}: {}",
+            "retention {}, {bound}{start}: {}",
             self.retention,
             threads.join(" | ")
         )
@@ -85,14 +93,22 @@ impl Program {
 
     /// One execution.
     fn execute(&self) {
-        let store = MemoryStore::builder()
-            .history(self.retention)
-            .build()
-            .expect("a valid configuration");
+        let mut builder = MemoryStore::builder().history(self.retention);
+        if let Some(max_users) = self.max_users {
+            builder = builder.max_users(max_users);
+        }
+        let store = builder.build().expect("a valid configuration");
         let run = Run::default();
+        let mut seen = Expected::Absent;
 
-        let mut start = Specification::new(self.retention);
-        let preparation = match self.start {
+        let mut start = Specification::new(self.retention, self.max_users);
+        let conditional = self.threads.iter().flatten().any(|operation| {
+            matches!(
+                operation,
+                Operation::UpsertIfSeen(_) | Operation::UpsertIfAbsent(_)
+            )
+        });
+        let mut preparation = match self.start {
             Start::Absent => vec![],
             // The revision is seen, so that one that repeats is noticed.
             Start::Deleted => vec![
@@ -102,9 +118,12 @@ impl Program {
             ],
             Start::Versions(versions) => vec![Operation::Upsert(User::Ada); versions],
         };
+        if conditional {
+            preparation.push(Operation::GetVersioned(User::Ada));
+        }
         for (index, operation) in preparation.into_iter().enumerate() {
             let value = -1 - index as Value;
-            let outcome = perform(&store, operation, value);
+            let outcome = perform(&store, operation, value, &mut seen);
             assert!(
                 start.apply(operation, value, &outcome),
                 "{operation}: {outcome:?}"
@@ -115,10 +134,10 @@ impl Program {
             .map(|thread| {
                 let (store, run) = (store.clone(), run.clone());
                 let operations = self.threads[thread].clone();
-                loom::thread::spawn(move || run.thread(thread, &store, &operations))
+                loom::thread::spawn(move || run.thread(thread, &store, &operations, seen))
             })
             .collect();
-        run.thread(0, &store, &self.threads[0]);
+        run.thread(0, &store, &self.threads[0], seen);
         for other in others {
             other.join().expect("a model thread does not panic");
         }
@@ -134,6 +153,7 @@ impl Program {
                     Operation::GetHistory(user, usize::MAX),
                     Operation::GetHistory(user, 1),
                 ],
+                seen,
             );
         }
         let observed = run.observed();
@@ -171,11 +191,17 @@ struct Run {
 }
 
 impl Run {
-    fn thread(&self, thread: usize, store: &MemoryStore, operations: &[Operation]) {
+    fn thread(
+        &self,
+        thread: usize,
+        store: &MemoryStore,
+        operations: &[Operation],
+        mut seen: Expected,
+    ) {
         for (index, &operation) in operations.iter().enumerate() {
             let value = (10 * thread + index) as Value;
             let called = self.clock.fetch_add(1, Ordering::SeqCst);
-            let outcome = perform(store, operation, value);
+            let outcome = perform(store, operation, value, &mut seen);
             let returned = self.clock.fetch_add(1, Ordering::SeqCst);
             self.observed
                 .lock()
@@ -199,30 +225,55 @@ impl Run {
     }
 }
 
-/// Performs an operation through the trait, as users do.
-fn perform(store: &dyn StateStore, operation: Operation, value: Value) -> Outcome {
+/// Performs an operation through the trait, as users do, if it is of the trait.
+/// `seen` is what this thread knows of the user that it writes conditionally.
+fn perform(
+    memory: &MemoryStore,
+    operation: Operation,
+    value: Value,
+    seen: &mut Expected,
+) -> Outcome {
+    let store: &dyn StateStore = memory;
+    let snapshot = |user: User| {
+        StateSnapshot::builder()
+            .user_id(user.id())
+            .updated_at(value)
+            .build()
+            .expect("a valid snapshot")
+    };
+    let upsert_if = |user, expected| match poll(store.upsert_if(snapshot(user), expected)) {
+        Ok(revision) => Outcome::Written(expected, revision),
+        Err(StoreError::Conflict { actual, .. }) => Outcome::Conflict(expected, actual),
+        Err(error) => panic!("a conditional write succeeds or conflicts: {error}"),
+    };
     match operation {
-        Operation::Upsert(user) => {
-            let snapshot = StateSnapshot::builder()
-                .user_id(user.id())
-                .updated_at(value)
-                .build()
-                .expect("a valid snapshot");
-            poll(store.upsert_latest(snapshot));
-            Outcome::Upserted
+        Operation::Upsert(user) => match poll(store.upsert_latest(snapshot(user))) {
+            Ok(()) => Outcome::Upserted,
+            Err(StoreError::CapacityExceeded { .. }) => Outcome::Refused,
+            Err(error) => panic!("a write succeeds or is refused: {error}"),
+        },
+        Operation::UpsertIfAbsent(user) => upsert_if(user, Expected::Absent),
+        Operation::UpsertIfSeen(user) => {
+            let outcome = upsert_if(user, *seen);
+            if let Outcome::Written(_, revision) = outcome {
+                *seen = Expected::At(revision);
+            }
+            outcome
         }
+        Operation::ExpireOld => Outcome::Expired(memory.expire_before(0)),
         Operation::GetLatest(user) => {
-            let latest = poll(store.get_latest(user.id()));
+            let latest = complete(store.get_latest(user.id()));
             Outcome::Latest(latest.map(|snapshot| snapshot.updated_at_unix_ms()))
         }
         Operation::GetVersioned(user) => {
-            let latest = poll(store.get_versioned(user.id()));
+            let latest = complete(store.get_versioned(user.id()));
+            *seen = Expected::unchanged(latest.as_ref());
             Outcome::Versioned(
                 latest.map(|latest| (latest.snapshot.updated_at_unix_ms(), latest.revision)),
             )
         }
         Operation::GetHistory(user, limit) => {
-            let history = poll(store.get_history(user.id(), limit));
+            let history = complete(store.get_history(user.id(), limit));
             Outcome::History(
                 history
                     .iter()
@@ -230,17 +281,21 @@ fn perform(store: &dyn StateStore, operation: Operation, value: Value) -> Outcom
                     .collect(),
             )
         }
-        Operation::Delete(user) => Outcome::Deleted(poll(store.delete(user.id()))),
+        Operation::Delete(user) => Outcome::Deleted(complete(store.delete(user.id()))),
     }
 }
 
 /// The in-memory store awaits nothing, so one poll completes any of its futures.
-fn poll<T>(future: impl Future<Output = attuned_store::Result<T>>) -> T {
+fn poll<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(value)) => value,
-        Poll::Ready(Err(error)) => panic!("the in-memory store does not fail: {error}"),
+        Poll::Ready(value) => value,
         Poll::Pending => panic!("the in-memory store does not wait"),
     }
+}
+
+/// Completes an operation that does not fail in memory.
+fn complete<T>(future: impl Future<Output = attuned_store::Result<T>>) -> T {
+    poll(future).unwrap_or_else(|error| panic!("the in-memory store does not fail: {error}"))
 }
 
 fn describe(observed: &[Observed]) -> String {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use attuned_store::Revision;
+use attuned_store::{Expected, Revision};
 
 /// Users of a model. Two are enough: operations on different users meet only
 /// in the map.
@@ -30,6 +30,14 @@ pub enum Operation {
     GetVersioned(User),
     GetHistory(User, usize),
     Delete(User),
+    /// A first write, on condition that it is one.
+    UpsertIfAbsent(User),
+    /// A write on condition that the user is as this thread saw them last, or as
+    /// they were at the start.
+    UpsertIfSeen(User),
+    /// Conditional removal: of all users whose latest snapshot is one of those
+    /// from the start.
+    ExpireOld,
 }
 
 impl fmt::Display for Operation {
@@ -40,6 +48,9 @@ impl fmt::Display for Operation {
             Self::GetVersioned(user) => ("get_versioned", user),
             Self::GetHistory(user, _) => ("get_history", user),
             Self::Delete(user) => ("delete", user),
+            Self::UpsertIfAbsent(user) => ("upsert_if absent", user),
+            Self::UpsertIfSeen(user) => ("upsert_if as seen", user),
+            Self::ExpireOld => return f.write_str("expire_before"),
         };
         match user {
             User::Ada => f.write_str(name),
@@ -48,17 +59,25 @@ impl fmt::Display for Operation {
     }
 }
 
-/// What identifies a snapshot: no two in a program are the same.
+/// What identifies a snapshot: no two in a program are the same. Those that are
+/// stored before the threads start are negative, the others are not.
 pub type Value = i64;
 
 /// What an operation returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Upserted,
+    /// A new user for whom the store had no room.
+    Refused,
+    /// A conditional write succeeded.
+    Written(Expected, Revision),
+    /// A conditional write found something else.
+    Conflict(Expected, Option<Revision>),
     Latest(Option<Value>),
     Versioned(Option<(Value, Revision)>),
     History(Vec<Value>),
     Deleted(bool),
+    Expired(usize),
 }
 
 /// An operation as it happened: what it wrote, what it returned, and when it
@@ -77,15 +96,17 @@ pub struct Observed {
 #[derive(Clone, Debug)]
 pub struct Specification {
     retention: usize,
+    max_users: Option<usize>,
     users: BTreeMap<User, VecDeque<Value>>,
     /// The last revision of each user that was seen, and whose it was.
     revisions: BTreeMap<User, (Revision, Value)>,
 }
 
 impl Specification {
-    pub fn new(retention: usize) -> Self {
+    pub fn new(retention: usize, max_users: Option<usize>) -> Self {
         Self {
             retention,
+            max_users,
             users: BTreeMap::new(),
             revisions: BTreeMap::new(),
         }
@@ -95,10 +116,22 @@ impl Specification {
     pub fn apply(&mut self, operation: Operation, value: Value, outcome: &Outcome) -> bool {
         match operation {
             Operation::Upsert(user) => {
-                let history = self.users.entry(user).or_default();
-                history.push_front(value);
-                history.truncate(self.retention);
-                *outcome == Outcome::Upserted
+                let expected = if self.has_room_for(user) {
+                    self.write(user, value);
+                    Outcome::Upserted
+                } else {
+                    Outcome::Refused
+                };
+                *outcome == expected
+            }
+            Operation::UpsertIfAbsent(user) | Operation::UpsertIfSeen(user) => {
+                self.apply_conditional(user, value, outcome)
+            }
+            Operation::ExpireOld => {
+                let before = self.users.len();
+                self.users
+                    .retain(|_, history| history.front().is_some_and(|&latest| latest >= 0));
+                *outcome == Outcome::Expired(before - self.users.len())
             }
             Operation::GetLatest(user) => *outcome == Outcome::Latest(self.latest(user)),
             Operation::GetVersioned(user) => match (self.latest(user), outcome) {
@@ -116,6 +149,44 @@ impl Specification {
                 *outcome == Outcome::Deleted(self.users.remove(&user).is_some())
             }
         }
+    }
+
+    /// A revision that a write expects was seen before, so the specification
+    /// knows which value it is of, unless a later one has been seen since.
+    fn apply_conditional(&mut self, user: User, value: Value, outcome: &Outcome) -> bool {
+        let latest = self.latest(user);
+        let as_expected = |known: &BTreeMap<_, _>, expected| match (expected, latest) {
+            (Expected::Absent, latest) => latest.is_none(),
+            (Expected::At(revision), Some(latest)) => known.get(&user) == Some(&(revision, latest)),
+            (Expected::At(_), None) => false,
+        };
+        match *outcome {
+            Outcome::Written(expected, revision) => {
+                let admitted = as_expected(&self.revisions, expected);
+                self.write(user, value);
+                admitted && self.admits(user, value, revision)
+            }
+            Outcome::Conflict(expected, actual) => {
+                !as_expected(&self.revisions, expected)
+                    && match (latest, actual) {
+                        (None, None) => true,
+                        (Some(latest), Some(actual)) => self.admits(user, latest, actual),
+                        _ => false,
+                    }
+            }
+            _ => false,
+        }
+    }
+
+    fn has_room_for(&self, user: User) -> bool {
+        let is_full = self.max_users.is_some_and(|max| self.users.len() >= max);
+        !is_full || self.users.contains_key(&user)
+    }
+
+    fn write(&mut self, user: User, value: Value) {
+        let history = self.users.entry(user).or_default();
+        history.push_front(value);
+        history.truncate(self.retention);
     }
 
     fn latest(&self, user: User) -> Option<Value> {

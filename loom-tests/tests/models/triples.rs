@@ -14,6 +14,9 @@ const UPSERT: Operation = Operation::Upsert(User::Ada);
 const LATEST: Operation = Operation::GetLatest(User::Ada);
 const VERSIONED: Operation = Operation::GetVersioned(User::Ada);
 const HISTORY: Operation = Operation::GetHistory(User::Ada, usize::MAX);
+const SEEN: Operation = Operation::UpsertIfSeen(User::Ada);
+const ABSENT: Operation = Operation::UpsertIfAbsent(User::Ada);
+const EXPIRE: Operation = Operation::ExpireOld;
 const DELETE: Operation = Operation::Delete(User::Ada);
 
 /// What each thread does.
@@ -41,6 +44,14 @@ const THREADS: &[&[&[Operation]]] = &[
     &[&[DELETE, UPSERT, VERSIONED], &[VERSIONED, UPSERT]],
     &[&[VERSIONED, DELETE], &[UPSERT, VERSIONED]],
     &[&[VERSIONED, DELETE], &[UPSERT], &[VERSIONED]],
+    // One of two conditional writes wins, whatever comes in between.
+    &[&[SEEN], &[SEEN], &[UPSERT]],
+    &[&[SEEN, SEEN], &[SEEN, VERSIONED]],
+    &[&[SEEN], &[DELETE, UPSERT]],
+    &[&[ABSENT], &[ABSENT], &[DELETE]],
+    // What is written after the decision to remove the former survives it.
+    &[&[EXPIRE], &[UPSERT], &[HISTORY]],
+    &[&[EXPIRE], &[DELETE, UPSERT]],
     // A whole former life of the user within the first insert of another thread.
     &[&[UPSERT, VERSIONED, DELETE], &[UPSERT, VERSIONED]],
 ];
@@ -59,6 +70,7 @@ pub fn programs() -> Vec<Program> {
             for threads in THREADS {
                 programs.push(Program {
                     retention,
+                    max_users: None,
                     start,
                     threads: threads.iter().map(|thread| thread.to_vec()).collect(),
                     preemption_bound: Some(PREEMPTIONS),
