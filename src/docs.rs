@@ -1,4 +1,23 @@
 //! Chapters that belong to no single item.
 
+#[cfg(feature = "conformance")]
+#[doc = include_str!("docs/backends.md")]
+/// ```
+#[doc = include_str!("docs/mutex_store.rs")]
+///
+/// // In a test: `#[tokio::test] async fn keeps_the_contract() -> …`
+/// use attuned_store::conformance::{Capabilities, Failure, check_all, check_capacity};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Failure> {
+/// let capabilities = Capabilities::new().history(8).delete().conditional_writes();
+/// let report = check_all(&MutexStore::new(8, usize::MAX), capabilities).await?;
+/// println!("{report}");
+/// check_capacity(&MutexStore::new(8, 5), capabilities, 5).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub mod backends {}
+
 #[doc = include_str!("docs/verification.md")]
 pub mod verification {}

@@ -55,6 +55,9 @@
 //! - `attuned`: the published crates of Attuned run on this store. It brings
 //!   `attuned-core` and `attuned-store` 1, conversions of their snapshots, and
 //!   their traits for [`MemoryStore`]; its module `attuned` has the guide.
+//! - `conformance`: checks, clause by clause, that a backend of your own keeps
+//!   the contract. It is for that backend's tests; the chapter `docs::backends`
+//!   shows how to write one.
 //!
 //! # Coming from version 1
 //!
@@ -80,6 +83,8 @@
 
 #[cfg(feature = "attuned")]
 pub mod attuned;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod docs;
 mod error;
 mod memory;

@@ -1,0 +1,66 @@
+//! What a backend says that it can do.
+
+/// What a backend can do beyond the two methods that every backend has.
+///
+/// What is declared is checked. What is not declared must answer as the
+/// defaults of [`StateStore`](crate::StateStore) document: with
+/// [`Unsupported`](crate::StoreError::Unsupported), or with an empty history.
+///
+/// ```
+/// use attuned_store::conformance::Capabilities;
+///
+/// let capabilities = Capabilities::new().history(100).delete().conditional_writes();
+/// # let _ = capabilities;
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Capabilities {
+    /// The bound, or `None` if no history is kept.
+    pub(super) history: Option<usize>,
+    pub(super) delete: bool,
+    pub(super) revisions: bool,
+    pub(super) conditional_writes: bool,
+}
+
+impl Capabilities {
+    /// Those of a backend that has only `upsert_latest` and `get_latest`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The backend keeps the newest `bound` snapshots of each user.
+    ///
+    /// Filling a history takes `bound` writes, and up to 1,000 are made; that the
+    /// oldest entries of a longer one are evicted is not checked. Set the backend
+    /// under test to some eight entries. Fewer make lost writes harder to see,
+    /// because what was evicted looks the same.
+    pub fn history(mut self, bound: usize) -> Self {
+        self.history = Some(bound);
+        self
+    }
+
+    /// The backend keeps a history and does not say how many entries: at least
+    /// 100. That the oldest ones are evicted is then not checked.
+    pub fn history_of_unknown_bound(self) -> Self {
+        self.history(usize::MAX)
+    }
+
+    /// The backend has [`delete`](crate::StateStore::delete).
+    pub fn delete(mut self) -> Self {
+        self.delete = true;
+        self
+    }
+
+    /// The backend has [`get_versioned`](crate::StateStore::get_versioned).
+    pub fn revisions(mut self) -> Self {
+        self.revisions = true;
+        self
+    }
+
+    /// The backend has [`upsert_if`](crate::StateStore::upsert_if), and with it
+    /// revisions.
+    pub fn conditional_writes(mut self) -> Self {
+        self.conditional_writes = true;
+        self.revisions()
+    }
+}
