@@ -3,6 +3,7 @@
 mod answers;
 mod client;
 mod concurrency;
+mod contract;
 mod example;
 mod lifecycle;
 mod server;
