@@ -111,7 +111,7 @@ pub fn mixed<C: Contender>(
                     Step::Read(_) => &mut latencies.reads,
                     Step::Write(_) => &mut latencies.upserts,
                 };
-                let latency = schedule.next(|| perform(store, step));
+                let latency = schedule.next(|| perform(store, users, step));
                 histogram.saturating_record(latency);
             }
             latencies

@@ -391,12 +391,12 @@ fn calls<R>(users: &[SmolStr], count: usize, round: usize, call: impl Fn(&str) -
         |thread| {
             let mut rng = SmallRng::seed_from_u64(seed(round, thread));
             black_box(call(&users[0]));
-            let drawn = (0..count).map(|_| users[rng.random_range(0..users.len())].clone());
+            let drawn = (0..count).map(|_| rng.random_range(0..users.len()));
             drawn.collect::<Vec<_>>()
         },
         |drawn| {
-            for id in drawn {
-                black_box(call(&id));
+            for user in drawn {
+                black_box(call(&users[user]));
             }
         },
     );
