@@ -6,6 +6,8 @@
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(attuned_loom)");
     // Features of the crate that the models do without.
-    println!("cargo::rustc-check-cfg=cfg(feature, values(\"attuned\", \"conformance\", \"metrics\"))");
+    println!(
+        "cargo::rustc-check-cfg=cfg(feature, values(\"attuned\", \"conformance\", \"metrics\"))"
+    );
     println!("cargo::rustc-cfg=attuned_loom");
 }

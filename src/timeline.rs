@@ -21,8 +21,13 @@
 //! Nothing here blocks or waits for another thread, with one exception:
 //! `ArrayQueue` spins while another writer is inside the slot that it needs.
 
+use std::iter;
+
+use smallvec::SmallVec;
+
 use crate::sync::{
-    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, SLACK, Weak, touch,
+    Arc, ArcSwapOption, ArrayQueue, AtomicU64, EVICTED_TOGETHER, Guard, OnceBox, Ordering, SLACK,
+    Weak, touch,
 };
 
 /// A value, its place in a timeline, and the way to the one it superseded.
@@ -188,25 +193,33 @@ impl<V: Clone> Timeline<V> {
         Ok(version)
     }
 
-    /// Hands a superseded version over to the queue and lets go of the one that
-    /// falls out, once that has left the window. `published` is the sequence of
-    /// the version that the caller has just put in its place.
+    /// Hands a superseded version over to the queue. If the queue is full, makes
+    /// room first: takes some of the oldest out and lets go of those that have
+    /// left the window. `published` is the sequence of the version that the
+    /// caller has just put in the place of `replaced`.
     ///
-    /// Writers may arrive here late and out of order, so what falls out need
+    /// Writers may arrive here late and out of order, so what is taken out need
     /// not be the oldest. What is still in the window goes back in.
     ///
     /// *It loses nothing.* Only a version that has left the window is dropped,
     /// and the window never moves back: what is outside the window that ended
-    /// with `published` stays outside.
+    /// with `published` stays outside. What is taken out and is still inside is
+    /// owned by the caller until it is in again.
     ///
-    /// *It ends.* The queue has room for more than the window. So when a version
-    /// from the window falls out, something that is not from the window is in
-    /// the queue, and each turn of the loop brings it nearer to the front. What is inside the window of
-    /// `published` is judged again by the head as it is at that turn: with an
-    /// older head, all that other writers have put in meanwhile would seem to be
-    /// inside, and nothing could leave.
+    /// *It ends.* Of the window, the newest place is the head's, and the queue
+    /// has room for all the others. So when it is full and one more is to go in,
+    /// something that is not from the window is in the queue or in hand, and
+    /// each turn of the loop brings it nearer to the front. What is inside the
+    /// window of `published` is judged again by the head as it is at that turn:
+    /// with an older head, all that other writers have put in meanwhile would
+    /// seem to be inside, and nothing could leave.
+    ///
+    /// *It is cheap.* A version that is let go has not been in a cache since it
+    /// was superseded, and neither has the one before it, whose allocation goes
+    /// with the link to it. Of several that follow each other, the one is the
+    /// other's predecessor; and their sequences are read before any of them is
+    /// let go, so that all of them are fetched at the same time.
     fn retain(&self, replaced: Arc<Version<V>>, published: u64, retention: usize) {
-        // Of the window, the newest place is the head's.
         let in_window = retention.saturating_sub(1);
         if in_window == 0 {
             return;
@@ -214,15 +227,36 @@ impl<V: Clone> Timeline<V> {
         let superseded = self
             .superseded
             .get_or_init(|| Box::new(ArrayQueue::new(in_window + in_window.min(SLACK))));
-        let mut handed_over = replaced;
-        while let Some(displaced) = superseded.force_push(handed_over) {
-            // Nearly always the first: then the head is not needed again.
-            let has_left = published.saturating_sub(displaced.sequence) >= retention as u64
-                || !self.in_window(&displaced, retention);
-            if has_left {
-                return;
+        if let Err(replaced) = superseded.push(replaced) {
+            self.evict(superseded, replaced, published, retention);
+        }
+    }
+
+    /// The second half of [`retain`](Self::retain), for a full queue.
+    fn evict(
+        &self,
+        superseded: &ArrayQueue<Arc<Version<V>>>,
+        replaced: Arc<Version<V>>,
+        published: u64,
+        retention: usize,
+    ) {
+        let has_left = |version: &Arc<Version<V>>| {
+            published.saturating_sub(version.sequence) >= retention as u64
+        };
+        let mut in_hand = SmallVec::<[_; EVICTED_TOGETHER + 1]>::new();
+        in_hand.push(replaced);
+        while let Some(handed_over) = in_hand.pop() {
+            if let Err(handed_over) = superseded.push(handed_over) {
+                let taken_out = in_hand.len();
+                in_hand.extend(iter::from_fn(|| superseded.pop()).take(EVICTED_TOGETHER));
+                // Nearly always all of them: then the head is not needed again.
+                if in_hand[taken_out..].iter().all(has_left) {
+                    in_hand.truncate(taken_out);
+                } else {
+                    in_hand.retain(|version| self.in_window(version, retention));
+                }
+                in_hand.push(handed_over);
             }
-            handed_over = displaced;
         }
     }
 

@@ -116,6 +116,9 @@ pub(super) fn observe<T>(
     operation: impl FnOnce() -> Result<T>,
     outcome: impl FnOnce(&T),
 ) -> Result<T> {
+    if span.is_disabled() {
+        return operation();
+    }
     let _entered = span.enter();
     let result = operation();
     match &result {

@@ -274,16 +274,14 @@ impl<T> ArrayQueue<T> {
         }
     }
 
-    pub fn force_push(&self, entry: T) -> Option<T> {
+    pub fn push(&self, entry: T) -> Result<(), T> {
         self.step.take();
         let mut entries = lock(&self.entries);
-        let displaced = if entries.len() == self.capacity {
-            entries.pop_front()
-        } else {
-            None
-        };
+        if entries.len() == self.capacity {
+            return Err(entry);
+        }
         entries.push_back(entry);
-        displaced
+        Ok(())
     }
 
     pub fn pop(&self) -> Option<T> {
@@ -326,6 +324,9 @@ impl<T> OnceBox<T> {
 /// For the constant of that name. None, so that what the real one makes rare
 /// happens in the models, with two writers and a small window.
 pub const SLACK: usize = 0;
+
+/// For the constant of that name.
+pub const EVICTED_TOGETHER: usize = 1;
 
 /// For the function of that name. A hint has no effect that a model could see.
 pub fn touch<T>(_: &OnceBox<ArrayQueue<T>>) {}
