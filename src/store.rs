@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::patch::Patch;
 use crate::{
     Expected, Result, Revision, Source, StateSnapshot, StateSnapshotBuilder, StoreError, Versioned,
+    validate_user_id,
 };
 
 /// A store of each user's latest snapshot and, if it keeps one, their history.
@@ -175,7 +176,8 @@ pub trait StateStore: Send + Sync {
     /// [`StoreError::InvalidUserId`] if `user_id` is not a user id, and
     /// [`StoreError::Internal`] if the backend fails.
     async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
-        let _ = (user_id, limit);
+        let _ = limit;
+        validate_user_id(user_id)?;
         Ok(vec![])
     }
 

@@ -3,7 +3,7 @@
 //! **The chain orders, the queue owns.** Every [`Version`] points weakly at the
 //! one it superseded, so the newest version leads to the whole history, in the
 //! order in which the versions took effect. What keeps superseded versions
-//! alive is a bounded queue, from which the oldest falls when it is full. The
+//! alive is a bounded queue, from which the oldest are evicted when it is full. The
 //! queue is never read: its order does not matter to a reader, only what it owns.
 //!
 //! Terms of the arguments below:
@@ -11,7 +11,8 @@
 //!   place where an operation on a timeline takes effect.
 //! - A version's *sequence* is its position in the timeline, counted from 1
 //!   without gaps, because each is placed after the very version it replaced.
-//! - The *window* is the newest `retention` sequences, judged from the head.
+//! - The *window* is the newest `retention` sequences, judged from the head: what
+//!   a history may show. The queue has room for a few more ([`SLACK`]).
 //!
 //! **Ownership.** A superseded version inside the window is owned, at each
 //! moment, by the queue or by a writer that is handing it over. It follows that

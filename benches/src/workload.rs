@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::{thread, vec};
 use std::time::{Duration, Instant};
+use std::{thread, vec};
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};

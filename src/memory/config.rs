@@ -128,7 +128,9 @@ impl<S> MemoryStoreBuilder<S> {
     /// 1 to [`MAX_HISTORY_PER_USER`]. Without this call no history is kept.
     ///
     /// A user with a single snapshot pays nothing for it. The second write
-    /// allocates the user's queue: some 400 bytes and 16 bytes an entry.
+    /// allocates the user's queue: some 500 bytes and 16 bytes an entry. What has
+    /// left a history is kept a little longer, see
+    /// [Memory](MemoryStore#guarantees).
     pub fn history(mut self, entries: usize) -> Self {
         self.history = Some(entries);
         self

@@ -60,9 +60,12 @@ pub use view::PinnedView;
 /// map is copied into a larger one; [`capacity`](MemoryStoreBuilder::capacity)
 /// prevents that.
 ///
-/// **Memory.** An evicted snapshot is dropped at once, as are all snapshots of a
-/// deleted user, save those that callers still hold and what a concurrent
-/// upsert of the same user is just handing over. Two things stay a little longer:
+/// **Memory.** All snapshots of a deleted user are dropped at once, save those
+/// that callers still hold and what a concurrent upsert of the same user is just
+/// handing over. Some things stay a little longer:
+/// - Snapshots that have left a history are evicted in fours. Until then a user
+///   has up to 8 more than the history shows, or, if it shows fewer than 9, one
+///   fewer than it shows.
 /// - The oldest snapshot of a history (of two or more entries) keeps the emptied
 ///   allocation of the one before it, to which a weak link leads, until it is
 ///   dropped itself. So it is with one that a caller holds.

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Stats {
     /// Users that have a snapshot.
     pub users: u64,
-    /// Snapshots that the store keeps: the latest ones and, with history, those
-    /// they superseded.
+    /// Snapshots that can be read: the latest ones and, with history, those in
+    /// the histories behind them.
     pub versions: u64,
     /// Snapshots that were stored, by whichever operation.
     pub upserts: u64,

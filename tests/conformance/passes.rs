@@ -50,6 +50,16 @@ async fn the_example_of_the_documentation_passes() {
 }
 
 #[tokio::test]
+async fn the_memory_store_passes_with_a_bound_on_users() {
+    let store = MemoryStore::builder()
+        .history(3)
+        .max_users(4)
+        .build()
+        .unwrap();
+    check_capacity(&store, all_of_them(3), 4).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_memory_store_passes() {
     let without = Capabilities::new().delete().conditional_writes();
     check_behind_pointers(MemoryStore::default, without).await;
