@@ -23,12 +23,9 @@ mod real {
     ///
     /// Without room to spare, a single version that comes late stays out of
     /// order for good: from then on, what falls out is in the window at nearly
-    /// every write, and part of the queue has to go round. With it, as many can
-    /// be late at a time as it is more than what leaves together.
+    /// every write, and part of the queue has to go round. Half of the room is
+    /// for those that come late, the other half lets several leave together.
     pub(crate) const SLACK: usize = 8;
-
-    /// How many superseded versions leave a full queue at a time.
-    pub(crate) const EVICTED_TOGETHER: usize = 4;
 
     /// Reads what a push into the queue is going to read, and does nothing else:
     /// the processor fetches it while it waits for other memory.

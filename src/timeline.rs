@@ -27,8 +27,7 @@ use std::iter;
 use smallvec::SmallVec;
 
 use crate::sync::{
-    Arc, ArcSwapOption, ArrayQueue, AtomicU64, EVICTED_TOGETHER, Guard, OnceBox, Ordering, SLACK,
-    Weak, touch,
+    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, SLACK, Weak, touch,
 };
 
 /// A value, its place in a timeline, and the way to the one it superseded.
@@ -244,12 +243,14 @@ impl<V: Clone> Timeline<V> {
         let has_left = |version: &Arc<Version<V>>| {
             published.saturating_sub(version.sequence) >= retention as u64
         };
-        let mut in_hand = SmallVec::<[_; EVICTED_TOGETHER + 1]>::new();
+        let slack = superseded.capacity().saturating_sub(retention - 1);
+        let together = slack.div_ceil(2).max(1);
+        let mut in_hand = SmallVec::<[_; SLACK / 2 + 1]>::new();
         in_hand.push(replaced);
         while let Some(handed_over) = in_hand.pop() {
             if let Err(handed_over) = superseded.push(handed_over) {
                 let taken_out = in_hand.len();
-                in_hand.extend(iter::from_fn(|| superseded.pop()).take(EVICTED_TOGETHER));
+                in_hand.extend(iter::from_fn(|| superseded.pop()).take(together));
                 // Nearly always all of them: then the head is not needed again.
                 if in_hand[taken_out..].iter().all(has_left) {
                     in_hand.truncate(taken_out);
