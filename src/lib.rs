@@ -44,6 +44,19 @@
 //! much: [`MemoryStore::with_latest`] reads a snapshot in place, without a
 //! future, an allocation or a reference count.
 //!
+//! # Beyond get and put
+//!
+//! | to | use |
+//! |---|---|
+//! | write only on top of what was read | [`get_versioned`](StateStore::get_versioned), [`upsert_if`](StateStore::upsert_if) |
+//! | change a snapshot atomically | [`StateStoreExt::update`], [`MemoryStore::update`] |
+//! | change some axes, explicit values winning | [`StateStoreExt::patch`], [`MemoryStore::patch`] |
+//! | read or write many at a time | [`get_many`](StateStore::get_many), [`upsert_many`](StateStore::upsert_many) |
+//! | visit all users | [`MemoryStore::for_each`], [`MemoryStore::user_ids`] |
+//! | remove users by what their snapshot says | [`MemoryStore::retain`], [`MemoryStore::expire_before`] |
+//! | bound the number of users | [`MemoryStoreBuilder::max_users`] |
+//! | observe the store | [`MemoryStore::stats`], and the spans `attuned.store.*` |
+//!
 //! How the claims are checked is told in [`docs::verification`].
 //!
 //! # Features
@@ -58,6 +71,8 @@
 //! - `conformance`: checks, clause by clause, that a backend of your own keeps
 //!   the contract. It is for that backend's tests; the chapter `docs::backends`
 //!   shows how to write one.
+//! - `metrics`: `Stats::record` reports the store's figures to a recorder of the
+//!   [metrics](https://docs.rs/metrics) facade.
 //!
 //! # Coming from version 1
 //!

@@ -39,12 +39,12 @@ pub use view::PinnedView;
 /// | [`latest`](Self::latest) | a reference count, which all readers of that snapshot share |
 /// | [`history`](Self::history) | a vector, and a reference count for each entry |
 /// | any of them on a [`pin`](Self::pin) | less: a pin for many reads, not for each |
-/// | [`StateStore`]'s methods | a boxed future; the same otherwise |
+/// | [`StateStore`](crate::StateStore)'s methods | a boxed future; the same otherwise |
 ///
 /// # Guarantees
 ///
 /// Every operation on one user is linearizable, as the
-/// [contract](StateStore#contract) says. Operations on different users are
+/// [contract](crate::StateStore#contract) says. Operations on different users are
 /// independent; [`len`](Self::len) and [`clear`](Self::clear) are not atomic
 /// over all users.
 ///

@@ -8,7 +8,9 @@ use std::io;
 
 use attuned_store::StateStore;
 use attuned_store_benches::arguments::Arguments;
-use attuned_store_benches::contenders::{Attuned, Contender, DashMap, Published, StdRwLock};
+use attuned_store_benches::contenders::{
+    Attuned, Contender, DashMap, Papaya, Published, StdRwLock,
+};
 use attuned_store_benches::for_all_contenders;
 use attuned_store_benches::results::{Bound, Measurement, Results, Spread};
 use attuned_store_benches::rounds::{Entrant, Series, interleave};
@@ -78,21 +80,18 @@ impl Suite {
 
     /// Through `dyn`, which is the only interface of the published store.
     fn trait_reads(&mut self) {
-        let users = user_ids(FEW_USERS);
         for (axes, latest_bar, history_bar) in [(FIVE_AXES, 5.0, 15.0), (ALL_AXES, 20.0, 60.0)] {
-            let latest = format!("get_latest through dyn, {} axes", axes.len());
-            let history = format!("get_history(100) through dyn, {} axes", axes.len());
-            if !self.arguments.selects(&latest) && !self.arguments.selects(&history) {
-                continue;
-            }
-            let ours = Attuned::new(Some(HISTORY), FEW_USERS);
-            let published = Published::new(Some(HISTORY), FEW_USERS);
-            fill(&ours, &users, axes, HISTORY);
-            fill(&published, &users, axes, HISTORY);
-            let ours: Box<dyn StateStore> = Box::new(ours.0);
-            let published: Box<dyn attuned_store_v1::StateStore> = Box::new(published.0);
-
-            if self.arguments.selects(&latest) {
+            // Few enough to be in the caches, and as many as a service has.
+            for (users, bound) in [
+                (FEW_USERS, Bound::AtLeast(latest_bar)),
+                (MANY_USERS, Bound::None),
+            ] {
+                let latest = format!("get_latest through dyn, {} axes, {users} users", axes.len());
+                if !self.arguments.selects(&latest) {
+                    continue;
+                }
+                let users = user_ids(users);
+                let (ours, published) = behind_dyn(None, &users, axes, 1);
                 let steps = self.steps / 4;
                 let series = interleave(
                     vec![
@@ -105,9 +104,12 @@ impl Suite {
                     ],
                     self.rounds,
                 );
-                self.faster(&latest, &series[0], &series[1], Bound::AtLeast(latest_bar));
+                self.faster(&latest, &series[0], &series[1], bound);
             }
+            let history = format!("get_history(100) through dyn, {} axes", axes.len());
             if self.arguments.selects(&history) {
+                let users = user_ids(FEW_USERS);
+                let (ours, published) = behind_dyn(Some(HISTORY), &users, axes, HISTORY);
                 let steps = self.steps / 200;
                 let series = interleave(
                     vec![
@@ -139,10 +141,17 @@ impl Suite {
         if self.arguments.selects(read_only) {
             let hot = Hot::new(0.0, 2, 4 * self.steps);
             let series = interleave(
-                vec![hot.entrant::<Attuned>(), hot.entrant::<DashMap>()],
+                vec![
+                    hot.entrant::<Attuned>(),
+                    hot.entrant::<DashMap>(),
+                    hot.entrant::<Papaya>(),
+                ],
                 self.rounds,
             );
             self.faster(read_only, &series[0], &series[1], Bound::AtLeast(3.0));
+            // What can be reached with this map, this hasher and this machine.
+            let ceiling = format!("{read_only}, the ceiling");
+            self.faster(&ceiling, &series[2], &series[1], Bound::None);
         }
         let writes = "4 hot users, 2 threads, 1 % writes";
         if self.arguments.selects(writes) {
@@ -379,6 +388,20 @@ impl Hot {
             )
         })
     }
+}
+
+/// Both stores that have a trait, filled.
+fn behind_dyn(
+    history: Option<usize>,
+    users: &[SmolStr],
+    axes: &[&str],
+    versions: usize,
+) -> (Box<dyn StateStore>, Box<dyn attuned_store_v1::StateStore>) {
+    let ours = Attuned::new(history, users.len());
+    let published = Published::new(history, users.len());
+    fill(&ours, users, axes, versions);
+    fill(&published, users, axes, versions);
+    (Box::new(ours.0), Box::new(published.0))
 }
 
 /// Calls one thread's operation on uniformly drawn users; calls a second.
