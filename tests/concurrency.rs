@@ -473,7 +473,9 @@ mod many_users {
             .map(|writer| {
                 let (store, users) = (&store, &users);
                 move |round: usize| {
-                    store.upsert(Stamp { writer, number: 1 }.snapshot(&users[round])).unwrap()
+                    store
+                        .upsert(Stamp { writer, number: 1 }.snapshot(&users[round]))
+                        .unwrap()
                 }
             })
             .collect();
