@@ -5,15 +5,16 @@
 //! bookkeeping that stays. All tests leave that behind before they count.
 
 mod common;
+#[path = "common/ready.rs"]
+mod ready;
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use allocation_counter::{AllocationInfo, measure};
 use attuned_store::{MemoryStore, MemoryStoreBuilder, StateSnapshot, StateStore};
 use common::snapshot;
+use ready::ready;
 
 const USER: &str = "ada";
 const HISTORY: usize = 10;
@@ -343,14 +344,6 @@ fn a_history_is_one_allocation_of_exactly_its_length() {
         assert!(store.history("grace", 9).is_empty());
     });
     assert_eq!(info, AllocationInfo::default());
-}
-
-/// Polls once, which is enough: the store in memory has nothing to wait for.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("an operation in memory was not ready at once"),
-    }
 }
 
 #[test]
