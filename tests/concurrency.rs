@@ -7,6 +7,8 @@
 //! takes an instant, the map's hasher makes the instant longer ([`GivesWay`]).
 
 mod common;
+#[path = "common/gives_way.rs"]
+mod gives_way;
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -17,6 +19,7 @@ use std::thread;
 
 use attuned_store::{MemoryStore, Revision, StateSnapshot};
 use common::snapshot;
+use gives_way::GivesWay;
 
 /// Which writer wrote a snapshot, and its number among those of that writer, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,28 +39,6 @@ impl Stamp {
             writer: (at >> 32) as usize,
             number: at as u64 & 0xffff_ffff,
         }
-    }
-}
-
-/// A hasher that lets other threads run at some of the lookups in the map, long
-/// enough for several operations. An operation that changes the map looks a user
-/// up more than once: between two lookups is where others can get in its way.
-#[derive(Default)]
-struct GivesWay {
-    lookups: AtomicUsize,
-    hasher: RandomState,
-}
-
-impl BuildHasher for GivesWay {
-    type Hasher = <RandomState as BuildHasher>::Hasher;
-
-    fn build_hasher(&self) -> Self::Hasher {
-        if self.lookups.fetch_add(1, SeqCst).is_multiple_of(4) {
-            for _ in 0..8 {
-                thread::yield_now();
-            }
-        }
-        self.hasher.build_hasher()
     }
 }
 

@@ -8,8 +8,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use attuned_store::{
-    MemoryStore, Result, Revision, SnapshotError, StateSnapshot, StateStore, StateStoreExt,
-    StoreError, UserIdError, Versioned, async_trait, validate_user_id,
+    Expected, MemoryStore, Result, Revision, SnapshotError, Source, StateSnapshot, StateStore,
+    StateStoreExt, StoreError, UserIdError, Versioned, async_trait, validate_user_id,
 };
 use common::snapshot;
 
@@ -19,6 +19,9 @@ enum Call {
     UpsertLatest(StateSnapshot),
     GetLatest(String),
     GetVersioned(String),
+    UpsertIf(StateSnapshot, Expected),
+    GetMany(Vec<String>),
+    UpsertMany(Vec<StateSnapshot>),
     GetHistory(String, usize),
     Delete(String),
     HealthCheck,
@@ -59,6 +62,22 @@ impl StateStore for Recorder {
         Ok(Some(versioned))
     }
 
+    async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
+        self.record(Call::UpsertIf(snapshot, expected));
+        Ok(Revision::from(6))
+    }
+
+    async fn get_many(&self, user_ids: &[&str]) -> Result<Vec<Option<StateSnapshot>>> {
+        let user_ids = user_ids.iter().map(|id| (*id).to_owned()).collect();
+        self.record(Call::GetMany(user_ids));
+        Ok(vec![None, Some(snapshot("anita", 3))])
+    }
+
+    async fn upsert_many(&self, snapshots: Vec<StateSnapshot>) -> Vec<Result<()>> {
+        self.record(Call::UpsertMany(snapshots));
+        vec![Err(StoreError::internal("upsert_many"))]
+    }
+
     async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
         self.record(Call::GetHistory(user_id.to_owned(), limit));
         Ok(vec![snapshot(user_id, 2), snapshot(user_id, 1)])
@@ -90,6 +109,22 @@ async fn call_each_method<S: StateStore>(store: S) {
         S::get_versioned(&store, "barbara").await.unwrap(),
         Some(Versioned::new(snapshot("barbara", 1), Revision::from(5)))
     );
+    let expected = Expected::At(Revision::from(5));
+    assert_eq!(
+        S::upsert_if(&store, snapshot("donald", 8), expected)
+            .await
+            .unwrap(),
+        Revision::from(6)
+    );
+    assert_eq!(
+        S::get_many(&store, &["tony", "anita"]).await.unwrap(),
+        [None, Some(snapshot("anita", 3))]
+    );
+    let results = S::upsert_many(&store, vec![snapshot("ken", 4), snapshot("dennis", 5)]).await;
+    let [Err(error)] = &results[..] else {
+        panic!("{results:?}");
+    };
+    assert_eq!(error.to_string(), "storage error: upsert_many");
     assert_eq!(
         S::get_history(&store, "alan", 9).await.unwrap(),
         [snapshot("alan", 2), snapshot("alan", 1)]
@@ -110,6 +145,9 @@ async fn every_pointer_hands_every_call_on_exactly_once() {
                 Call::UpsertLatest(snapshot("ada", 7)),
                 Call::GetLatest("grace".to_owned()),
                 Call::GetVersioned("barbara".to_owned()),
+                Call::UpsertIf(snapshot("donald", 8), Expected::At(Revision::from(5))),
+                Call::GetMany(vec!["tony".to_owned(), "anita".to_owned()]),
+                Call::UpsertMany(vec![snapshot("ken", 4), snapshot("dennis", 5)]),
                 Call::GetHistory("alan".to_owned(), 9),
                 Call::Delete("edsger".to_owned()),
                 Call::HealthCheck,
@@ -145,10 +183,15 @@ async fn a_future_that_is_dropped_before_it_is_polled_has_called_nothing_behind_
         drop(store.upsert_latest(snapshot("ada", 1)));
         drop(store.get_latest("ada"));
         drop(store.get_versioned("ada"));
+        drop(store.upsert_if(snapshot("ada", 1), Expected::Absent));
+        drop(store.get_many(&["ada"]));
+        drop(store.upsert_many(vec![snapshot("ada", 1)]));
         drop(store.get_history("ada", 1));
         drop(store.delete("ada"));
         drop(store.health_check());
         drop(store.require_latest("ada"));
+        drop(store.update("ada", |_| StateSnapshot::builder()));
+        drop(store.patch("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
     }
     let recorder = Recorder::default();
     drop_each_future(recorder.clone());
@@ -169,8 +212,14 @@ async fn a_future_of_the_memory_store_that_is_dropped_before_it_is_polled_has_do
     store.upsert(snapshot("ada", 1)).unwrap();
     store.upsert(snapshot("ada", 2)).unwrap();
     drop(dynamic.upsert_latest(snapshot("ada", 3)));
+    let expected = Expected::unchanged(store.versioned("ada").as_ref());
+    drop(dynamic.upsert_if(snapshot("ada", 3), expected));
+    drop(dynamic.upsert_many(vec![snapshot("ada", 3)]));
+    drop(dynamic.update("ada", |_| StateSnapshot::builder()));
+    drop(dynamic.patch("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
     drop(dynamic.delete("ada"));
     drop(dynamic.get_latest("ada"));
+    drop(dynamic.get_many(&["ada"]));
     drop(dynamic.get_versioned("ada"));
     drop(dynamic.get_history("ada", 1));
     drop(dynamic.health_check());
@@ -229,10 +278,111 @@ async fn a_backend_of_two_methods_has_no_history_and_no_revisions_cannot_delete_
     let error = store.get_versioned("ada").await.unwrap_err();
     assert_eq!(error.to_string(), "unsupported operation: get_versioned");
     assert!(matches!(error, StoreError::Unsupported { operation } if operation == "get_versioned"));
+    for expected in [Expected::Absent, Expected::At(Revision::from(1))] {
+        let error = store
+            .upsert_if(snapshot("ada", 2), expected)
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "unsupported operation: upsert_if");
+    }
     // The calls that failed have changed nothing.
     assert_eq!(
         store.get_latest("ada").await.unwrap(),
         Some(snapshot("ada", 1))
+    );
+}
+
+/// Writes down the users of the calls, and refuses one of them.
+#[derive(Default)]
+struct OneByOne {
+    latest: Mutex<Vec<StateSnapshot>>,
+    asked: Mutex<Vec<String>>,
+}
+
+const REFUSED: &str = "mallory";
+
+#[async_trait]
+impl StateStore for OneByOne {
+    async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
+        if snapshot.user_id() == REFUSED {
+            return Err(StoreError::internal("refused"));
+        }
+        let mut latest = self.latest.lock().unwrap();
+        latest.retain(|other| other.user_id() != snapshot.user_id());
+        latest.push(snapshot);
+        Ok(())
+    }
+
+    async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
+        self.asked.lock().unwrap().push(user_id.to_owned());
+        validate_user_id(user_id)?;
+        let latest = self.latest.lock().unwrap();
+        let found = latest.iter().find(|snapshot| snapshot.user_id() == user_id);
+        Ok(found.cloned())
+    }
+}
+
+/// The default methods, and those of the store in memory, which has its own.
+#[tokio::test]
+async fn many_are_read_in_the_order_of_their_ids() {
+    async fn check(store: &dyn StateStore) {
+        assert_eq!(store.get_many(&[]).await.unwrap(), []);
+        for (user_id, at) in [("ada", 1), ("grace", 2)] {
+            store.upsert_latest(snapshot(user_id, at)).await.unwrap();
+        }
+        assert_eq!(
+            store
+                .get_many(&["grace", "alan", "ada", "grace"])
+                .await
+                .unwrap(),
+            [
+                Some(snapshot("grace", 2)),
+                None,
+                Some(snapshot("ada", 1)),
+                Some(snapshot("grace", 2)),
+            ]
+        );
+        let error = store.get_many(&["ada", "no id", ""]).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::InvalidUserId(error) if *error != UserIdError::Empty),
+            "not that of the first invalid id: {error}"
+        );
+    }
+    check(&MemoryStore::default()).await;
+    let store = OneByOne::default();
+    check(&store).await;
+    // The first error ends it.
+    assert_eq!(store.asked.lock().unwrap()[4..], ["ada", "no id"]);
+}
+
+#[tokio::test]
+async fn many_are_stored_in_their_order_and_told_one_by_one() {
+    async fn check(store: &dyn StateStore, refused: bool) {
+        assert!(store.upsert_many(Vec::new()).await.is_empty());
+        let snapshots = vec![
+            snapshot("ada", 1),
+            snapshot(REFUSED, 2),
+            snapshot("grace", 3),
+            snapshot("ada", 4),
+        ];
+        let results = store.upsert_many(snapshots).await;
+        let failed: Vec<_> = results.iter().map(Result::is_err).collect();
+        assert_eq!(failed, [false, refused, false, false]);
+        assert_eq!(
+            store.get_many(&["ada", REFUSED, "grace"]).await.unwrap(),
+            [
+                Some(snapshot("ada", 4)),
+                (!refused).then(|| snapshot(REFUSED, 2)),
+                Some(snapshot("grace", 3)),
+            ]
+        );
+    }
+    check(&OneByOne::default(), true).await;
+    let memory = MemoryStore::builder().history(3).build().unwrap();
+    check(&memory, false).await;
+    assert_eq!(
+        memory.history("ada", 9),
+        [snapshot("ada", 4), snapshot("ada", 1)]
     );
 }
 
@@ -346,6 +496,11 @@ fn stores_futures_and_errors_can_be_sent_and_shared() {
         sendable(store.upsert_latest(snapshot("ada", 1)));
         sendable(store.get_latest("ada"));
         sendable(store.get_versioned("ada"));
+        sendable(store.upsert_if(snapshot("ada", 1), Expected::Absent));
+        sendable(store.get_many(&["ada"]));
+        sendable(store.upsert_many(vec![snapshot("ada", 1)]));
+        sendable(store.update("ada", |_| StateSnapshot::builder()));
+        sendable(store.patch("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
         sendable(store.get_history("ada", 1));
         sendable(store.delete("ada"));
         sendable(store.health_check());
@@ -392,5 +547,13 @@ fn an_error_without_a_cause_has_no_source() {
         operation: "delete",
     };
     assert!(missing.source().is_none());
+    let conflict = StoreError::Conflict {
+        user_id: "ada".to_owned(),
+        expected: Expected::Absent,
+        actual: None,
+    };
+    let full = StoreError::CapacityExceeded { max_users: 1 };
     assert!(unsupported.source().is_none());
+    assert!(conflict.source().is_none());
+    assert!(full.source().is_none());
 }

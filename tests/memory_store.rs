@@ -341,13 +341,14 @@ mod operations {
     fn debug_shows_settings_and_counts_but_no_data_of_a_user() {
         let store = MemoryStore::builder()
             .history(3)
+            .max_users(9)
             .user_id_field(UserIdField::Off)
             .build()
             .unwrap();
         store.upsert(snapshot("ada", 4711)).unwrap();
         assert_eq!(
             format!("{store:?}"),
-            "MemoryStore { users: 1, history: Some(3), user_id_field: Off }"
+            "MemoryStore { users: 1, history: Some(3), max_users: Some(9), user_id_field: Off }"
         );
         assert_eq!(format!("{:?}", store.pin()), "PinnedView { .. }");
     }

@@ -5,15 +5,16 @@
 //! bookkeeping that stays. All tests leave that behind before they count.
 
 mod common;
+#[path = "common/ready.rs"]
+mod ready;
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use allocation_counter::{AllocationInfo, measure};
 use attuned_store::{MemoryStore, MemoryStoreBuilder, StateSnapshot, StateStore};
 use common::snapshot;
+use ready::ready;
 
 const USER: &str = "ada";
 const HISTORY: usize = 10;
@@ -34,8 +35,8 @@ fn used(builder: MemoryStoreBuilder) -> MemoryStore {
 }
 
 fn use_once(store: &MemoryStore) {
-    store.upsert(snapshot("the-first", 1));
-    store.upsert(snapshot("the-first", 2));
+    store.upsert(snapshot("the-first", 1)).unwrap();
+    store.upsert(snapshot("the-first", 2)).unwrap();
     assert_eq!(store.latest("the-first"), Some(snapshot("the-first", 2)));
     assert!(store.remove("the-first"));
 }
@@ -60,8 +61,9 @@ fn large(at: i64) -> StateSnapshot {
 }
 
 fn fill(store: &MemoryStore, make: impl Fn(i64) -> StateSnapshot) {
+    // Twice the history is the most that a store may keep of a user.
     for at in 0..3 * HISTORY as i64 {
-        store.upsert(make(at));
+        store.upsert(make(at)).unwrap();
     }
 }
 
@@ -71,7 +73,7 @@ fn what_is_evicted_is_released_at_once() {
         for make in [large, |at| snapshot(USER, at)] {
             fill(&store, make);
             for at in 0..100 {
-                assert_nothing_left(measure(|| store.upsert(make(at))));
+                assert_nothing_left(measure(|| store.upsert(make(at)).unwrap()));
             }
         }
     }
@@ -80,10 +82,10 @@ fn what_is_evicted_is_released_at_once() {
 #[test]
 fn without_a_history_a_user_takes_no_more_after_many_writes_than_after_one() {
     let store = without_history();
-    store.upsert(snapshot(USER, 0));
+    store.upsert(snapshot(USER, 0)).unwrap();
     assert_nothing_left(measure(|| {
         for at in 1..9 {
-            store.upsert(snapshot(USER, at));
+            store.upsert(snapshot(USER, at)).unwrap();
         }
     }));
 }
@@ -96,7 +98,7 @@ fn a_removed_user_leaves_nothing() {
                 let user_id = make(0).user_id().to_owned();
                 assert_nothing_left(measure(|| {
                     for at in 0..writes {
-                        store.upsert(make(at));
+                        store.upsert(make(at)).unwrap();
                     }
                     assert!(store.remove(&user_id));
                 }));
@@ -111,8 +113,8 @@ fn users_that_come_and_go_leave_nothing() {
     let come_and_go = || {
         for n in 0..5_000 {
             let user_id = format!("user-{n}");
-            store.upsert(snapshot(&user_id, 1));
-            store.upsert(snapshot(&user_id, 2));
+            store.upsert(snapshot(&user_id, 1)).unwrap();
+            store.upsert(snapshot(&user_id, 2)).unwrap();
             assert!(store.remove(&user_id));
         }
     };
@@ -126,7 +128,9 @@ fn clearing_leaves_nothing_but_the_table() {
         assert_nothing_left(measure(|| {
             for n in 0..500 {
                 for at in 0..3 {
-                    store.upsert(snapshot(&format!("a-user-with-a-long-user-id-{n}"), at));
+                    store
+                        .upsert(snapshot(&format!("a-user-with-a-long-user-id-{n}"), at))
+                        .unwrap();
                 }
             }
             store.clear();
@@ -144,7 +148,9 @@ fn the_end_of_the_store_leaves_nothing() {
         let clone = store.clone();
         for n in 0..500 {
             for at in 0..3 {
-                store.upsert(snapshot(&format!("a-user-with-a-long-user-id-{n}"), at));
+                store
+                    .upsert(snapshot(&format!("a-user-with-a-long-user-id-{n}"), at))
+                    .unwrap();
             }
         }
         assert!(store.remove("a-user-with-a-long-user-id-7"));
@@ -165,7 +171,7 @@ fn a_snapshot_that_a_caller_holds_survives_and_is_released_with_its_last_handle(
 
     let mut held = None;
     let live = measure(|| {
-        store.upsert(large(1));
+        store.upsert(large(1)).unwrap();
         held = store.latest(large(1).user_id());
         assert!(store.remove(large(1).user_id()));
     });
@@ -246,7 +252,7 @@ fn a_view_delays_the_release_of_the_entry_but_of_no_snapshot() {
 
 #[test]
 fn a_user_with_one_snapshot_pays_nothing_for_the_history() {
-    let first_write = |store: &MemoryStore| measure(|| store.upsert(snapshot(USER, 1)));
+    let first_write = |store: &MemoryStore| measure(|| store.upsert(snapshot(USER, 1)).unwrap());
     let long = used(MemoryStore::builder().history(10_000));
     assert_eq!(first_write(&long), first_write(&without_history()));
 }
@@ -254,18 +260,22 @@ fn a_user_with_one_snapshot_pays_nothing_for_the_history() {
 #[test]
 fn storing_a_fresh_snapshot_of_a_known_user_allocates_nothing() {
     for store in [with_history(), without_history()] {
-        store.upsert(snapshot(USER, 1));
-        store.upsert(snapshot(USER, 2));
+        store.upsert(snapshot(USER, 1)).unwrap();
+        store.upsert(snapshot(USER, 2)).unwrap();
         // While the history fills, and when it is full.
         for at in 3..5 * HISTORY as i64 {
             let fresh = snapshot(USER, at);
-            assert_eq!(measure(|| store.upsert(fresh)).count_total, 0, "write {at}");
+            assert_eq!(
+                measure(|| store.upsert(fresh).unwrap()).count_total,
+                0,
+                "write {at}"
+            );
         }
         let view = store.pin();
         let fresh = large(1);
-        view.upsert(large(0));
-        view.upsert(large(0));
-        assert_eq!(measure(|| view.upsert(fresh)).count_total, 0);
+        view.upsert(large(0)).unwrap();
+        view.upsert(large(0)).unwrap();
+        assert_eq!(measure(|| view.upsert(fresh).unwrap()).count_total, 0);
     }
 }
 
@@ -275,10 +285,10 @@ fn storing_a_shared_snapshot_allocates_its_copy() {
     fill(&store, |at| snapshot(USER, at));
     let shared = snapshot(USER, 1);
     let clone = shared.clone();
-    assert_eq!(measure(|| store.upsert(clone)).count_total, 1);
+    assert_eq!(measure(|| store.upsert(clone).unwrap()).count_total, 1);
     // The one that the store has is shared with the store.
     let latest = store.latest(USER).unwrap();
-    assert_eq!(measure(|| store.upsert(latest)).count_total, 1);
+    assert_eq!(measure(|| store.upsert(latest).unwrap()).count_total, 1);
 }
 
 #[test]
@@ -334,14 +344,6 @@ fn a_history_is_one_allocation_of_exactly_its_length() {
         assert!(store.history("grace", 9).is_empty());
     });
     assert_eq!(info, AllocationInfo::default());
-}
-
-/// Polls once, which is enough: the store in memory has nothing to wait for.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("an operation in memory was not ready at once"),
-    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use attuned_store::{MemoryStore, StateStore, UserIdField};
+use attuned_store::{Expected, MemoryStore, Revision, StateSnapshot, StateStore, UserIdField};
 use common::snapshot;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -196,6 +196,74 @@ fn every_method_has_its_span_with_its_outcome() {
     );
 }
 
+#[test]
+fn a_conditional_write_has_the_span_of_a_write() {
+    let store = store(UserIdField::Full);
+    let contract: &dyn StateStore = &store;
+    let spans = observe(|| async {
+        let absent = Expected::Absent;
+        contract
+            .upsert_if(snapshot("ada", 1), absent)
+            .await
+            .unwrap();
+        let never = Expected::At(Revision::from(u64::MAX));
+        contract
+            .upsert_if(snapshot("grace", 1), never)
+            .await
+            .unwrap_err();
+    });
+    let error = format!(
+        "text conflict: expected revision {} of user grace, found no snapshot",
+        u64::MAX
+    );
+    assert_eq!(
+        spans,
+        [
+            span("attuned.store.upsert", &[("user_id", "text ada")]),
+            span(
+                "attuned.store.upsert",
+                &[("user_id", "text grace"), ("error", &error)]
+            ),
+        ]
+    );
+}
+
+#[test]
+fn many_at_once_have_one_span_with_their_numbers() {
+    let store = MemoryStore::builder().max_users(2).build().unwrap();
+    let contract: &dyn StateStore = &store;
+    let spans = observe(|| async {
+        let users = ["ada", "grace", "alan", "ada", "edsger"];
+        let snapshots = users.map(|user_id| snapshot(user_id, 1)).to_vec();
+        let results = contract.upsert_many(snapshots).await;
+        assert_eq!(results.iter().filter(|result| result.is_err()).count(), 2);
+        contract.upsert_many(Vec::new()).await;
+        contract.get_many(&users).await.unwrap();
+        contract.get_many(&[]).await.unwrap();
+        contract.get_many(&["ada", "", "grace"]).await.unwrap_err();
+    });
+    let upsert_many = |snapshots, failed| {
+        span(
+            "attuned.store.upsert_many",
+            &[("snapshots", snapshots), ("failed", failed)],
+        )
+    };
+    let get_many = |users, outcome| span("attuned.store.get_many", &[("users", users), outcome]);
+    assert_eq!(
+        spans,
+        [
+            upsert_many("number 5", "number 2"),
+            upsert_many("number 0", "number 0"),
+            get_many("number 5", ("found", "number 3")),
+            get_many("number 0", ("found", "number 0")),
+            get_many(
+                "number 3",
+                ("error", "text invalid user id: user_id is empty")
+            ),
+        ]
+    );
+}
+
 /// What the field `user_id` says in each span that has one to say.
 fn user_id_fields(store: &MemoryStore, user_id: &str) -> Vec<Option<String>> {
     let contract: &dyn StateStore = store;
@@ -352,6 +420,9 @@ fn a_future_that_is_not_polled_has_no_span() {
         drop(store.upsert_latest(snapshot("ada", 1)));
         drop(store.get_latest("ada"));
         drop(store.get_versioned("ada"));
+        drop(store.upsert_if(snapshot("ada", 1), Expected::Absent));
+        drop(store.get_many(&["ada"]));
+        drop(store.upsert_many(vec![snapshot("ada", 1)]));
         drop(store.get_history("ada", 1));
         drop(store.delete("ada"));
         drop(store.health_check());
@@ -369,6 +440,14 @@ fn the_synchronous_methods_have_no_spans() {
         assert!(store.with_latest("ada", |_| ()).is_some());
         assert_eq!(store.history("ada", 1).len(), 1);
         assert!(store.contains("ada"));
+        let change = |_: Option<&StateSnapshot>| StateSnapshot::builder();
+        store.update("ada", change).unwrap();
+        store
+            .upsert_if(snapshot("grace", 1), Expected::Absent)
+            .unwrap();
+        store.for_each(|_| {});
+        assert_eq!(store.stats().users, 2);
+        assert_eq!(store.retain(|latest| latest.user_id() == "ada"), 1);
         assert!(store.remove("ada"));
         store.clear();
         assert!(store.is_empty());

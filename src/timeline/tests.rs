@@ -55,6 +55,13 @@ fn floor() -> RevisionFloor {
     RevisionFloor::default()
 }
 
+/// How many versions a timeline keeps alive once it has had enough of them: the
+/// newest one and a full queue, which has some room to spare beyond the window.
+fn kept(retention: usize) -> usize {
+    let in_window = retention - 1;
+    retention + in_window.min(SLACK)
+}
+
 /// The first half of `publish`, by a writer that is then stalled: it holds the
 /// superseded version, and the queue does not have it yet.
 fn swap_head(timeline: &Timeline<Value>, mut version: Arc<Version<Value>>) -> Arc<Version<Value>> {
@@ -66,6 +73,12 @@ fn swap_head(timeline: &Timeline<Value>, mut version: Arc<Version<Value>>) -> Ar
     );
     timeline.head.store(Some(version));
     superseded
+}
+
+/// The second half, by that same writer.
+fn hand_over(timeline: &Timeline<Value>, superseded: Arc<Version<Value>>, retention: usize) {
+    let published = superseded.sequence + 1;
+    timeline.retain(superseded, published, retention);
 }
 
 #[test]
@@ -99,15 +112,19 @@ fn sequences_count_from_one_without_gaps() {
 }
 
 #[test]
-fn exactly_the_window_is_alive_after_each_publish() {
-    for retention in 1..=5 {
+fn exactly_the_window_and_the_slack_are_alive_after_each_publish() {
+    for retention in 1..=9 {
         let values = Values::new();
         let timeline = values.timeline(1, retention);
-        for len in 2..=20 {
+        for len in 2..=30 {
             timeline
                 .publish(values.version(len as u64), retention)
                 .unwrap();
-            assert_eq!(values.alive(), retention.min(len), "retention {retention}");
+            assert_eq!(
+                values.alive(),
+                kept(retention).min(len),
+                "retention {retention}"
+            );
         }
         drop(timeline);
         assert_eq!(values.alive(), 0, "retention {retention}");
@@ -120,7 +137,7 @@ fn the_queue_is_made_when_the_first_version_is_superseded() {
     let timeline = values.timeline(1, 5);
     assert!(timeline.superseded.get().is_none());
     timeline.publish(values.version(2), 5).unwrap();
-    assert_eq!(timeline.superseded.get().unwrap().capacity(), 4);
+    assert_eq!(timeline.superseded.get().unwrap().capacity(), kept(5) - 1);
 }
 
 #[test]
@@ -139,7 +156,7 @@ fn closing_ends_latest_and_history_and_releases_everything() {
             let timeline = values.timeline(len, retention);
             assert!(!timeline.is_closed());
 
-            assert!(timeline.close(&floor()).is_some());
+            assert_eq!(timeline.close(&floor()), Some(len));
             assert!(timeline.is_closed());
             assert!(timeline.latest().is_none());
             assert!(timeline.history(usize::MAX, retention).is_empty());
@@ -176,11 +193,11 @@ fn a_revision_that_is_asked_for_after_the_closing_is_below_those_of_the_next_tim
     let floor = RevisionFloor::default();
     let former = values.timeline(4, 2);
     let latest = former.latest();
-    assert!(former.close(&floor));
+    assert_eq!(former.close(&floor), Some(4));
 
     let next = values.timeline(1, 2);
-    let next_revision = next.revision(next.latest().as_ref().unwrap(), &floor);
-    let former_revision = former.revision(latest.as_ref().unwrap(), &floor);
+    let next_revision = next.revision(next.latest().as_ref().unwrap().sequence(), &floor);
+    let former_revision = former.revision(latest.as_ref().unwrap().sequence(), &floor);
     assert!(former_revision < next_revision);
 }
 
@@ -212,16 +229,16 @@ fn late_hand_overs_to_a_closed_timeline_end_with_the_timeline() {
     for retention in 1..=5 {
         let values = Values::new();
         let timeline = values.timeline(3, retention);
-        let stalled: Vec<_> = (4..=9)
+        let stalled: Vec<_> = (4..=14)
             .map(|number| swap_head(&timeline, values.version(number)))
             .collect();
         timeline.close(&floor());
         for superseded in stalled {
-            timeline.retain(superseded, retention);
+            hand_over(&timeline, superseded, retention);
         }
 
         assert!(timeline.history(usize::MAX, retention).is_empty());
-        assert_eq!(values.alive(), retention - 1);
+        assert_eq!(values.alive(), kept(retention) - 1);
         drop(timeline);
         assert_eq!(values.alive(), 0);
     }
@@ -297,16 +314,16 @@ fn an_evicted_version_can_be_published_again_by_its_last_handle() {
     let values = Values::new();
     let timeline = values.timeline(1, 2);
     let evicted = timeline.history(1, 2).remove(0);
-    for number in 2..=3 {
+    for number in 2..=4 {
         timeline.publish(values.version(number), 2).unwrap();
     }
     assert_eq!(Arc::strong_count(&evicted), 1);
 
     timeline.publish(evicted, 2).unwrap();
-    assert_eq!(numbers(&timeline.history(usize::MAX, 2)), [1, 3]);
-    timeline.publish(values.version(4), 2).unwrap();
-    assert_eq!(numbers(&timeline.history(usize::MAX, 2)), [4, 1]);
-    assert_eq!(values.alive(), 2);
+    assert_eq!(numbers(&timeline.history(usize::MAX, 2)), [1, 4]);
+    timeline.publish(values.version(5), 2).unwrap();
+    assert_eq!(numbers(&timeline.history(usize::MAX, 2)), [5, 1]);
+    assert_eq!(values.alive(), kept(2));
 }
 
 #[test]
@@ -409,7 +426,7 @@ fn the_window_is_reachable_and_the_rest_released_whenever_writers_hand_over() {
                             .iter()
                             .position(|version| version.value().number == number)
                             .unwrap();
-                        timeline.retain(stalled.swap_remove(writer), retention);
+                        hand_over(&timeline, stalled.swap_remove(writer), retention);
                     }
                 }
                 let window: Vec<u64> = (1..=len).rev().take(retention).collect();
@@ -428,7 +445,7 @@ fn the_window_is_reachable_and_the_rest_released_whenever_writers_hand_over() {
             }
             assert_eq!(
                 values.alive(),
-                retention.min(1 + WRITES as usize),
+                kept(retention).min(1 + WRITES as usize),
                 "retention {retention}, {schedule:?}"
             );
             drop(timeline);
@@ -437,8 +454,54 @@ fn the_window_is_reachable_and_the_rest_released_whenever_writers_hand_over() {
     }
 }
 
+/// The sequences of what the queue owns, the next to fall out first.
+fn queued(timeline: &Timeline<Value>) -> Vec<u64> {
+    let queue = timeline.superseded.get().unwrap();
+    let owned: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+    let sequences = owned.iter().map(|version| version.sequence).collect();
+    for version in owned {
+        queue.push(version).unwrap();
+    }
+    sequences
+}
+
+/// Writers who were overtaken once must not be what later ones pay for. In a
+/// queue that is as long as the window, what falls out from then on is in the
+/// window at every write, and goes in again.
 #[test]
-fn racing_writers_leave_whole_histories_and_exactly_the_window_alive() {
+fn after_late_hand_overs_in_the_wrong_order_each_later_write_takes_one_turn() {
+    for retention in 2..=9 {
+        for late in 2..=(retention - 1).min(SLACK) + 1 {
+            let values = Values::new();
+            let len = 3 * retention as u64;
+            let timeline = values.timeline(len, retention);
+            let stalled: Vec<_> = (1..=late as u64)
+                .map(|more| swap_head(&timeline, values.version(len + more)))
+                .collect();
+            for superseded in stalled.into_iter().rev() {
+                hand_over(&timeline, superseded, retention);
+            }
+
+            let mut queue = queued(&timeline);
+            for number in (len + late as u64..).take(5 * retention) {
+                timeline
+                    .publish(values.version(number + 1), retention)
+                    .unwrap();
+                // One in, one out: whatever goes round moves to the end.
+                queue.remove(0);
+                queue.push(number);
+                assert_eq!(
+                    queued(&timeline),
+                    queue,
+                    "retention {retention}, {late} late"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn racing_writers_leave_whole_histories_and_exactly_a_full_queue_alive() {
     const WRITERS: u64 = 3;
     const WRITES: u64 = 4_000;
 
@@ -479,7 +542,7 @@ fn racing_writers_leave_whole_histories_and_exactly_the_window_alive() {
         assert_eq!(latest, 1 + WRITERS * WRITES, "retention {retention}");
         // With all writers gone, each version was dropped by the one that found
         // it outside the window: more alive were leaked, fewer lost.
-        assert_eq!(values.alive(), retention);
+        assert_eq!(values.alive(), kept(retention), "retention {retention}");
         assert_eq!(
             timeline.history(usize::MAX, retention).len(),
             retention,

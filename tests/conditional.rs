@@ -1,0 +1,1035 @@
+//! Writes that depend on what is there: `upsert_if`, `update` and `patch`.
+
+mod common;
+#[path = "common/ready.rs"]
+mod ready;
+#[path = "common/threads.rs"]
+mod threads;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use attuned_store::{
+    Expected, MemoryStore, Result, Revision, Source, StateSnapshot, StateSnapshotBuilder,
+    StateStore, StateStoreExt, Stats, StoreError, UPDATE_ATTEMPTS, Versioned, async_trait,
+};
+use common::snapshot;
+use ready::ready;
+use threads::together;
+
+fn store() -> MemoryStore {
+    MemoryStore::builder().history(3).build().unwrap()
+}
+
+fn dynamic(store: &MemoryStore) -> &dyn StateStore {
+    store
+}
+
+fn revision(store: &MemoryStore, user_id: &str) -> Revision {
+    store.versioned(user_id).unwrap().revision
+}
+
+/// All that can be read about a user and, but for conflicts, about the store.
+fn everything(
+    store: &MemoryStore,
+    user_id: &str,
+) -> (Option<Versioned>, Vec<StateSnapshot>, [u64; 5]) {
+    let Stats {
+        users,
+        versions,
+        upserts,
+        evictions,
+        deletes,
+        ..
+    } = store.stats();
+    (
+        store.versioned(user_id),
+        store.history(user_id, usize::MAX),
+        [users, versions, upserts, evictions, deletes],
+    )
+}
+
+/// Fails unless `action` leaves everything as it is.
+#[track_caller]
+fn unchanged<R>(store: &MemoryStore, user_id: &str, action: impl FnOnce() -> R) -> R {
+    let before = everything(store, user_id);
+    let result = action();
+    assert_eq!(everything(store, user_id), before);
+    result
+}
+
+mod upsert_if {
+    use super::*;
+
+    type UpsertIf = fn(&MemoryStore, StateSnapshot, Expected) -> Result<Revision>;
+
+    /// The three ways to call it.
+    const INTERFACES: [UpsertIf; 3] = [
+        |store, snapshot, expected| store.upsert_if(snapshot, expected),
+        |store, snapshot, expected| store.pin().upsert_if(snapshot, expected),
+        |store, snapshot, expected| ready(dynamic(store).upsert_if(snapshot, expected)),
+    ];
+
+    #[test]
+    fn writes_over_what_was_expected() {
+        for upsert_if in INTERFACES {
+            let store = store();
+            let mut expected = Expected::Absent;
+            let mut revisions = Vec::new();
+            for at in 1..=5 {
+                let written = upsert_if(&store, snapshot("ada", at), expected).unwrap();
+                assert_eq!(
+                    store.versioned("ada"),
+                    Some(Versioned::new(snapshot("ada", at), written))
+                );
+                revisions.push(written);
+                expected = Expected::At(written);
+            }
+            assert!(revisions.is_sorted_by(|a, b| a < b), "{revisions:?}");
+            assert_eq!(
+                store.history("ada", usize::MAX),
+                [5, 4, 3].map(|at| snapshot("ada", at))
+            );
+            let stats = store.stats();
+            assert_eq!((stats.upserts, stats.evictions), (5, 2));
+            assert_eq!(stats.conflicts, 0);
+        }
+    }
+
+    #[test]
+    fn finds_what_the_other_writes_have_left() {
+        for upsert_if in INTERFACES {
+            let store = store();
+            store.upsert(snapshot("ada", 1)).unwrap();
+            let expected = Expected::At(revision(&store, "ada"));
+            upsert_if(&store, snapshot("ada", 2), expected).unwrap();
+
+            let updated = store
+                .update("ada", |_| StateSnapshot::builder().updated_at(3))
+                .unwrap();
+            let expected = Expected::unchanged(updated.as_ref());
+            upsert_if(&store, snapshot("ada", 4), expected).unwrap();
+            assert_eq!(store.latest("ada"), Some(snapshot("ada", 4)));
+        }
+    }
+
+    #[test]
+    fn absent_is_what_a_user_is_who_was_removed() {
+        let removals: [fn(&MemoryStore); 3] = [
+            |store| assert!(store.remove("ada")),
+            |store| assert_eq!(store.retain(|_| false), 1),
+            MemoryStore::clear,
+        ];
+        for upsert_if in INTERFACES {
+            for remove in removals {
+                let store = store();
+                let before = upsert_if(&store, snapshot("ada", 1), Expected::Absent).unwrap();
+                remove(&store);
+                let after = upsert_if(&store, snapshot("ada", 2), Expected::Absent).unwrap();
+                assert!(before < after);
+                assert_eq!(store.history("ada", usize::MAX), [snapshot("ada", 2)]);
+            }
+        }
+    }
+
+    /// Fails unless the write is refused, tells why, and leaves no trace but the
+    /// count.
+    #[track_caller]
+    fn refused(upsert_if: UpsertIf, store: &MemoryStore, wrong: Expected) {
+        let conflicts = store.stats().conflicts;
+        let found = store.versioned("ada").map(|versioned| versioned.revision);
+        let error = unchanged(store, "ada", || {
+            upsert_if(store, snapshot("ada", 100), wrong).unwrap_err()
+        });
+        let StoreError::Conflict {
+            user_id,
+            expected,
+            actual,
+        } = &error
+        else {
+            panic!("{error}");
+        };
+        assert_eq!(
+            (&**user_id, *expected, *actual),
+            ("ada", wrong, found),
+            "{error}"
+        );
+        assert_eq!(store.stats().conflicts, conflicts + 1);
+    }
+
+    #[test]
+    fn refuses_what_was_not_expected() {
+        for upsert_if in INTERFACES {
+            let store = store();
+            // Of a user who was never there.
+            refused(upsert_if, &store, Expected::At(Revision::from(0)));
+            refused(upsert_if, &store, Expected::At(Revision::from(1)));
+            refused(upsert_if, &store, Expected::At(Revision::from(u64::MAX)));
+
+            store.upsert(snapshot("ada", 1)).unwrap();
+            let first = revision(&store, "ada");
+            refused(upsert_if, &store, Expected::Absent);
+            for wrong in [u64::from(first) - 1, u64::from(first) + 1] {
+                refused(upsert_if, &store, Expected::At(Revision::from(wrong)));
+            }
+
+            // The same content, but another write.
+            store.upsert(snapshot("ada", 1)).unwrap();
+            let second = revision(&store, "ada");
+            refused(upsert_if, &store, Expected::At(first));
+
+            // Gone, and come again.
+            store.remove("ada");
+            refused(upsert_if, &store, Expected::At(second));
+            store.upsert(snapshot("ada", 1)).unwrap();
+            for former in [first, second] {
+                refused(upsert_if, &store, Expected::At(former));
+            }
+            refused(upsert_if, &store, Expected::Absent);
+        }
+    }
+
+    /// A conflict does not make revisions of a user who is not there.
+    #[test]
+    fn refuses_without_making_the_user() {
+        for upsert_if in INTERFACES {
+            let store = store();
+            let expected = Expected::At(Revision::from(7));
+            upsert_if(&store, snapshot("ada", 1), expected).unwrap_err();
+            assert!(store.is_empty());
+            assert!(!store.contains("ada"));
+            upsert_if(&store, snapshot("ada", 1), Expected::Absent).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_conflict_says_what_was_expected_and_what_was_found() {
+        let conflict = |expected, actual: Option<u64>| {
+            StoreError::Conflict {
+                user_id: "ada".to_owned(),
+                expected,
+                actual: actual.map(Revision::from),
+            }
+            .to_string()
+        };
+        assert_eq!(
+            conflict(Expected::Absent, Some(4)),
+            "conflict: expected no snapshot of user ada, found revision 4"
+        );
+        assert_eq!(
+            conflict(Expected::At(Revision::from(3)), Some(4)),
+            "conflict: expected revision 3 of user ada, found revision 4"
+        );
+        assert_eq!(
+            conflict(Expected::At(Revision::from(3)), None),
+            "conflict: expected revision 3 of user ada, found no snapshot"
+        );
+    }
+
+    /// All begin from the same state in each round, so one of them wins, and the
+    /// others find what it has written.
+    #[test]
+    fn one_of_those_that_race_from_the_same_state_wins() {
+        const THREADS: usize = 4;
+        const ROUNDS: usize = 400;
+
+        for absent in [false, true] {
+            let stores: Vec<_> = (0..ROUNDS).map(|_| store()).collect();
+            for store in stores.iter().filter(|_| !absent) {
+                store.upsert(snapshot("ada", -1)).unwrap();
+            }
+            let expected: Vec<_> = stores
+                .iter()
+                .map(|store| Expected::unchanged(store.versioned("ada").as_ref()))
+                .collect();
+            let mut results = together(THREADS, |thread| {
+                let race = |(store, &expected): (&MemoryStore, _)| {
+                    store.upsert_if(snapshot("ada", thread as i64), expected)
+                };
+                stores.iter().zip(&expected).map(race).collect::<Vec<_>>()
+            });
+            for store in stores.iter().rev() {
+                let results: Vec<_> = results.iter_mut().map(|r| r.pop().unwrap()).collect();
+                let latest = store.versioned("ada").unwrap();
+                let winner = latest.snapshot.updated_at_unix_ms() as usize;
+                for (thread, result) in results.into_iter().enumerate() {
+                    match result {
+                        Ok(revision) => {
+                            assert_eq!((thread, revision), (winner, latest.revision));
+                        }
+                        Err(StoreError::Conflict { actual, .. }) => {
+                            assert_ne!(thread, winner);
+                            assert_eq!(actual, Some(latest.revision));
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                assert_eq!(store.stats().conflicts, THREADS as u64 - 1);
+                assert_eq!(store.stats().upserts, 1 + u64::from(!absent));
+            }
+        }
+    }
+}
+
+mod update {
+    use super::*;
+
+    type Change<'a> = dyn FnMut(Option<&StateSnapshot>) -> Option<StateSnapshotBuilder> + Send + 'a;
+    type Update = fn(&MemoryStore, &str, &mut Change<'_>) -> Result<Option<Versioned>>;
+
+    const INHERENT: [Update; 2] = [
+        |store, user_id, change| store.update(user_id, change),
+        |store, user_id, change| store.pin().update(user_id, change),
+    ];
+    const EXTENSION: Update = |store, user_id, change| {
+        let store = dynamic(store);
+        ready(store.update(user_id, change))
+    };
+    /// The three ways to call it.
+    const INTERFACES: [Update; 3] = [INHERENT[0], INHERENT[1], EXTENSION];
+
+    fn at(current: Option<&StateSnapshot>) -> Option<i64> {
+        current.map(StateSnapshot::updated_at_unix_ms)
+    }
+
+    fn next(current: Option<&StateSnapshot>) -> StateSnapshotBuilder {
+        snapshot("ada", at(current).unwrap_or(0) + 1).to_builder()
+    }
+
+    #[test]
+    fn makes_the_first_snapshot_and_then_each_from_the_one_before() {
+        for update in INTERFACES {
+            let store = store();
+            for n in 1..=5 {
+                let written = update(&store, "ada", &mut |current| {
+                    assert_eq!(at(current), (n > 1).then_some(n - 1));
+                    Some(next(current))
+                });
+                let written = written.unwrap().unwrap();
+                assert_eq!(written.snapshot, snapshot("ada", n));
+                assert_eq!(store.versioned("ada"), Some(written));
+            }
+            assert_eq!(
+                store.history("ada", usize::MAX),
+                [5, 4, 3].map(|at| snapshot("ada", at))
+            );
+            assert_eq!(store.stats().upserts, 5);
+        }
+    }
+
+    #[test]
+    fn returns_a_builder_or_an_option_of_one() {
+        let store = store();
+        store.update("ada", next).unwrap().unwrap();
+        store
+            .update("ada", |current| Some(next(current)))
+            .unwrap()
+            .unwrap();
+        ready(dynamic(&store).update("ada", next)).unwrap().unwrap();
+        assert_eq!(store.latest("ada"), Some(snapshot("ada", 3)));
+    }
+
+    #[test]
+    fn the_user_is_the_one_named_whatever_the_builder_says() {
+        for update in INTERFACES {
+            let store = store();
+            store.upsert(snapshot("grace", 7)).unwrap();
+            for id_in_builder in [None, Some("grace"), Some("no id")] {
+                let mut change = |_: Option<&StateSnapshot>| {
+                    let builder = StateSnapshot::builder().updated_at(1);
+                    Some(match id_in_builder {
+                        Some(user_id) => builder.user_id(user_id),
+                        None => builder,
+                    })
+                };
+                let written = update(&store, "ada", &mut change).unwrap().unwrap();
+                assert_eq!(written.snapshot.user_id(), "ada");
+            }
+            assert_eq!(store.stats().upserts, 4);
+            assert_eq!(store.history("grace", usize::MAX), [snapshot("grace", 7)]);
+        }
+    }
+
+    #[test]
+    fn declining_changes_nothing() {
+        for update in INTERFACES {
+            let store = store();
+            let decline = || update(&store, "ada", &mut |_| None).unwrap();
+            assert_eq!(unchanged(&store, "ada", decline), None);
+            assert!(store.is_empty());
+            store.upsert(snapshot("ada", 1)).unwrap();
+            assert_eq!(unchanged(&store, "ada", decline), None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_snapshot_is_refused() {
+        for update in INTERFACES {
+            let store = store();
+            for present in [false, true] {
+                if present {
+                    store.upsert(snapshot("ada", 1)).unwrap();
+                }
+                for wrong in [
+                    StateSnapshot::builder().confidence(1.5),
+                    StateSnapshot::builder().axis("warmth", -0.1),
+                    StateSnapshot::builder().axis("Not an axis", 0.5),
+                ] {
+                    let mut calls = 0;
+                    let error = unchanged(&store, "ada", || {
+                        let mut change = |_: Option<&StateSnapshot>| {
+                            calls += 1;
+                            Some(wrong.clone())
+                        };
+                        update(&store, "ada", &mut change).unwrap_err()
+                    });
+                    assert!(matches!(error, StoreError::InvalidSnapshot(_)), "{error}");
+                    assert_eq!(calls, 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_user_id_is_refused_before_the_closure_is_called() {
+        let too_long = "x".repeat(10_000);
+        for update in INTERFACES {
+            let store = store();
+            for user_id in ["", "no id", "ada@example", &too_long] {
+                let error = update(&store, user_id, &mut |_| panic!("called")).unwrap_err();
+                assert!(matches!(error, StoreError::InvalidUserId(_)), "{error}");
+            }
+            assert!(store.is_empty());
+        }
+    }
+
+    /// What another writer does between the reading and the writing.
+    type Interference = (&'static str, fn(&MemoryStore), Option<i64>);
+
+    /// With what is there when it is over.
+    const INTERFERENCES: [Interference; 6] = [
+        (
+            "upsert",
+            |store| store.upsert(snapshot("ada", 50)).unwrap(),
+            Some(50),
+        ),
+        (
+            "upsert of the same",
+            |store| store.upsert(snapshot("ada", 1)).unwrap(),
+            Some(1),
+        ),
+        (
+            "update",
+            |store| {
+                let change = |_: Option<&_>| StateSnapshot::builder().updated_at(51);
+                store.update("ada", change).unwrap().unwrap();
+            },
+            Some(51),
+        ),
+        (
+            "upsert and remove",
+            |store| {
+                store.upsert(snapshot("ada", 52)).unwrap();
+                assert!(store.remove("ada"));
+            },
+            None,
+        ),
+        (
+            "remove and upsert",
+            |store| {
+                store.remove("ada");
+                store.upsert(snapshot("ada", 53)).unwrap();
+            },
+            Some(53),
+        ),
+        (
+            "retain none, and upsert",
+            |store| {
+                store.retain(|_| false);
+                store.upsert(snapshot("ada", 54)).unwrap();
+            },
+            Some(54),
+        ),
+    ];
+
+    /// The closure itself plays the other writer, the first time.
+    #[test]
+    fn the_closure_is_called_again_with_what_another_writer_has_left() {
+        for update in INTERFACES {
+            for present in [false, true] {
+                for (name, interfere, left) in INTERFERENCES {
+                    if !present && left.is_none() {
+                        // The user is as absent as before: nothing to notice.
+                        continue;
+                    }
+                    let case = format!("{name}, present before: {present}");
+                    let store = store();
+                    if present {
+                        store.upsert(snapshot("ada", 1)).unwrap();
+                    }
+                    let mut seen = Vec::new();
+                    let mut change = |current: Option<&StateSnapshot>| {
+                        seen.push(at(current));
+                        if seen.len() == 1 {
+                            interfere(&store);
+                        }
+                        Some(next(current))
+                    };
+                    let written = update(&store, "ada", &mut change).unwrap().unwrap();
+                    assert_eq!(seen, [present.then_some(1), left], "{case}");
+                    let expected = snapshot("ada", left.unwrap_or(0) + 1);
+                    assert_eq!(written.snapshot, expected, "{case}");
+                    assert_eq!(store.versioned("ada"), Some(written), "{case}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_who_came_and_went_unseen_is_as_absent_as_before() {
+        for update in INTERFACES {
+            let store = store();
+            let mut calls = 0;
+            let mut change = |current: Option<&StateSnapshot>| {
+                assert_eq!(current, None);
+                calls += 1;
+                store.upsert(snapshot("ada", 50)).unwrap();
+                assert!(store.remove("ada"));
+                Some(next(current))
+            };
+            update(&store, "ada", &mut change).unwrap().unwrap();
+            assert_eq!(calls, 1);
+            assert_eq!(store.history("ada", usize::MAX), [snapshot("ada", 1)]);
+        }
+    }
+
+    #[test]
+    fn a_closure_that_declines_the_second_time_leaves_the_other_write() {
+        for update in INTERFACES {
+            for present in [false, true] {
+                let store = store();
+                if present {
+                    store.upsert(snapshot("ada", 1)).unwrap();
+                }
+                let mut change = |current: Option<&StateSnapshot>| {
+                    if at(current) == Some(50) {
+                        return None;
+                    }
+                    store.upsert(snapshot("ada", 50)).unwrap();
+                    Some(next(current))
+                };
+                assert_eq!(update(&store, "ada", &mut change).unwrap(), None);
+                assert_eq!(store.latest("ada"), Some(snapshot("ada", 50)));
+                assert_eq!(store.stats().upserts, 1 + u64::from(present));
+            }
+        }
+    }
+
+    /// More often than the extension does, which has no other bound to set.
+    #[test]
+    fn the_inherent_method_goes_on_as_long_as_others_write() {
+        for update in INHERENT {
+            let store = store();
+            let mut calls = 0;
+            let mut change = |current: Option<&StateSnapshot>| {
+                calls += 1;
+                if calls <= 3 * i64::from(UPDATE_ATTEMPTS) {
+                    store.upsert(snapshot("ada", calls)).unwrap();
+                }
+                Some(next(current))
+            };
+            let written = update(&store, "ada", &mut change).unwrap().unwrap();
+            assert_eq!(written.snapshot, snapshot("ada", calls));
+            assert_eq!(store.stats().conflicts, 0);
+        }
+    }
+
+    #[test]
+    fn the_extension_gives_up_when_every_attempt_meets_another_write() {
+        let store = store();
+        let mut calls = 0;
+        let mut change = |current: Option<&StateSnapshot>| {
+            calls += 1;
+            store.upsert(snapshot("ada", calls)).unwrap();
+            Some(next(current))
+        };
+        let error = EXTENSION(&store, "ada", &mut change).unwrap_err();
+        assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+        assert_eq!(calls, i64::from(UPDATE_ATTEMPTS));
+        assert_eq!(store.latest("ada"), Some(snapshot("ada", calls)));
+    }
+
+    #[test]
+    fn a_panic_in_the_closure_changes_nothing() {
+        let bounded = MemoryStore::builder().history(3).max_users(1);
+        for update in INTERFACES {
+            for store in [store(), bounded.clone().build().unwrap()] {
+                for present in [false, true] {
+                    if present {
+                        store.upsert(snapshot("ada", 1)).unwrap();
+                    }
+                    let panicked = unchanged(&store, "ada", || {
+                        catch_unwind(AssertUnwindSafe(|| {
+                            let _ = update(&store, "ada", &mut |_| panic!("on purpose"));
+                        }))
+                    });
+                    assert!(panicked.is_err());
+                }
+                update(&store, "ada", &mut |current| Some(next(current))).unwrap();
+                assert_eq!(store.latest("ada"), Some(snapshot("ada", 2)));
+                assert!(store.remove("ada"));
+                assert!(store.is_empty());
+            }
+        }
+    }
+
+    const THREADS: usize = 4;
+    const UPDATES: usize = 2_000;
+
+    /// One more. The extension may give up, and is called again then.
+    fn increment(update: Update, store: &MemoryStore) {
+        loop {
+            match update(store, "ada", &mut |current| Some(next(current))) {
+                Ok(written) => {
+                    assert!(written.is_some());
+                    return;
+                }
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn threads_lose_no_update_of_each_other() {
+        for update in INTERFACES {
+            let store = store();
+            together(THREADS, |_| {
+                for _ in 0..UPDATES {
+                    increment(update, &store);
+                }
+            });
+            let total = (THREADS * UPDATES) as i64;
+            let newest = [total, total - 1, total - 2].map(|at| snapshot("ada", at));
+            assert_eq!(store.history("ada", usize::MAX), newest);
+            assert_eq!(store.stats().upserts, total as u64);
+        }
+    }
+
+    /// Each removal takes exactly the count that it was shown, since nothing was
+    /// written in between; and what comes after it counts from zero.
+    #[test]
+    fn threads_lose_no_update_to_removals_that_look_first() {
+        for update in INTERFACES {
+            let store = store();
+            let taken = together(THREADS, |thread| {
+                let mut taken = 0;
+                for round in 0..UPDATES {
+                    if thread > 0 {
+                        increment(update, &store);
+                    } else if round % 8 == 0 {
+                        let mut seen = None;
+                        let removed = store.retain(|snapshot| {
+                            seen = at(Some(snapshot));
+                            false
+                        });
+                        assert!(removed <= 1);
+                        if removed == 1 {
+                            taken += seen.unwrap();
+                        }
+                    }
+                }
+                taken
+            });
+            let left = store
+                .latest("ada")
+                .as_ref()
+                .map_or(0, |latest| latest.updated_at_unix_ms());
+            let total = ((THREADS - 1) * UPDATES) as i64;
+            assert_eq!(taken.iter().sum::<i64>() + left, total);
+        }
+    }
+}
+
+mod patch {
+    use super::*;
+    use Source::{Inferred, Mixed, SelfReport};
+
+    type Axes<'a> = &'a [(&'a str, f32)];
+    type Patch = fn(&MemoryStore, Axes<'_>, Source, f32) -> Result<Option<Versioned>>;
+
+    /// The three ways to call it.
+    const INTERFACES: [Patch; 3] = [
+        |store, axes, source, confidence| store.patch("ada", axes, source, confidence),
+        |store, axes, source, confidence| store.pin().patch("ada", axes, source, confidence),
+        |store, axes, source, confidence| {
+            let store = dynamic(store);
+            ready(store.patch("ada", axes, source, confidence))
+        },
+    ];
+
+    /// The first timestamp that there can be of a patch: a day of 2023. Those of
+    /// the snapshots that are patched are smaller.
+    const LONG_AGO: i64 = 1_700_000_000_000;
+
+    fn of(axes: Axes<'_>, source: Source, confidence: f32) -> StateSnapshot {
+        StateSnapshot::builder()
+            .user_id("ada")
+            .updated_at(1)
+            .source(source)
+            .confidence(confidence)
+            .axes(axes.iter().copied())
+            .build()
+            .unwrap()
+    }
+
+    /// Patches `current` in all ways, and fails unless it becomes `expected`.
+    #[track_caller]
+    fn becomes(
+        current: Option<(Axes<'_>, Source, f32)>,
+        (axes, source, confidence): (Axes<'_>, Source, f32),
+        expected: (Axes<'_>, Source, f32),
+    ) {
+        for patch in INTERFACES {
+            let store = store();
+            if let Some((axes, source, confidence)) = current {
+                store.upsert(of(axes, source, confidence)).unwrap();
+            }
+            let written = patch(&store, axes, source, confidence).unwrap().unwrap();
+            assert_eq!(store.versioned("ada").as_ref(), Some(&written));
+            let after = &written.snapshot;
+            assert_eq!(after.user_id(), "ada");
+            assert!(after.updated_at_unix_ms() > LONG_AGO, "{after:?}");
+            let found: Vec<_> = after.axes().collect();
+            assert_eq!(
+                (&*found, after.source(), after.confidence()),
+                expected,
+                "{current:?}"
+            );
+            let entries = 1 + usize::from(current.is_some());
+            assert_eq!(store.history("ada", usize::MAX).len(), entries);
+        }
+    }
+
+    /// Each way to call it finds nothing to change.
+    #[track_caller]
+    fn leaves(
+        current: Option<(Axes<'_>, Source, f32)>,
+        (axes, source, confidence): (Axes<'_>, Source, f32),
+    ) {
+        for patch in INTERFACES {
+            let store = store();
+            if let Some((axes, source, confidence)) = current {
+                store.upsert(of(axes, source, confidence)).unwrap();
+            }
+            let written = unchanged(&store, "ada", || {
+                patch(&store, axes, source, confidence).unwrap()
+            });
+            assert_eq!(written, None);
+        }
+    }
+
+    #[test]
+    fn explicit_values_win() {
+        const CURRENT: Axes<'_> = &[("a", 0.1), ("b", 0.2)];
+        const PATCH: Axes<'_> = &[("b", 0.9), ("c", 0.7)];
+        const OVERRIDDEN: Axes<'_> = &[("a", 0.1), ("b", 0.9), ("c", 0.7)];
+        const ADDED: Axes<'_> = &[("a", 0.1), ("b", 0.2), ("c", 0.7)];
+
+        for (current, patch, axes, source) in [
+            (None, SelfReport, PATCH, SelfReport),
+            (None, Inferred, PATCH, Inferred),
+            (None, Mixed, PATCH, Mixed),
+            (Some(SelfReport), SelfReport, OVERRIDDEN, SelfReport),
+            (Some(SelfReport), Inferred, ADDED, Mixed),
+            (Some(SelfReport), Mixed, ADDED, Mixed),
+            (Some(Inferred), SelfReport, OVERRIDDEN, Mixed),
+            (Some(Inferred), Inferred, OVERRIDDEN, Inferred),
+            (Some(Inferred), Mixed, OVERRIDDEN, Mixed),
+            (Some(Mixed), SelfReport, OVERRIDDEN, Mixed),
+            (Some(Mixed), Inferred, ADDED, Mixed),
+            (Some(Mixed), Mixed, ADDED, Mixed),
+        ] {
+            // Of two parts, the result is as sure as the less sure one.
+            for (before, confidence, after) in [(0.8, 0.5, 0.5), (0.3, 0.5, 0.3)] {
+                let after = if current.is_some() { after } else { confidence };
+                becomes(
+                    current.map(|source| (CURRENT, source, before)),
+                    (PATCH, patch, confidence),
+                    (axes, source, after),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn where_nothing_of_the_former_is_left_source_and_confidence_are_those_of_the_patch() {
+        for former in [SelfReport, Inferred, Mixed] {
+            becomes(
+                Some((&[("a", 0.1)], former, 0.2)),
+                (&[("a", 0.9), ("b", 0.5)], SelfReport, 0.6),
+                (&[("a", 0.9), ("b", 0.5)], SelfReport, 0.6),
+            );
+            // There was nothing to be left of it.
+            for source in [SelfReport, Inferred, Mixed] {
+                becomes(
+                    Some((&[], former, 0.2)),
+                    (&[("a", 0.9)], source, 0.6),
+                    (&[("a", 0.9)], source, 0.6),
+                );
+            }
+        }
+        for source in [Inferred, Mixed] {
+            becomes(
+                Some((&[("a", 0.1)], Inferred, 0.2)),
+                (&[("a", 0.9)], source, 0.6),
+                (&[("a", 0.9)], source, 0.6),
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_where_the_rule_leaves_nothing_to_change() {
+        for current in [SelfReport, Mixed] {
+            for source in [Inferred, Mixed] {
+                let axes: Axes<'_> = &[("a", 0.1), ("b", 0.2)];
+                leaves(Some((axes, current, 0.8)), (&[("b", 0.9)], source, 0.1));
+                leaves(Some((axes, current, 0.8)), (axes, source, 0.1));
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_patch_changes_nothing() {
+        for source in [SelfReport, Inferred, Mixed] {
+            leaves(None, (&[], source, 0.5));
+            for current in [SelfReport, Inferred, Mixed] {
+                leaves(Some((&[("a", 0.1)], current, 0.8)), (&[], source, 0.5));
+            }
+        }
+    }
+
+    /// Also where the rule would leave the value out, or nothing is to change.
+    #[test]
+    fn invalid_values_are_refused_whatever_is_there() {
+        let invalid: [(Axes<'_>, f32); 6] = [
+            (&[("warmth", 1.5)], 1.0),
+            (&[("warmth", f32::NAN)], 1.0),
+            (&[("Not an axis", 0.5)], 1.0),
+            (&[("warmth", 0.5)], 1.5),
+            (&[("warmth", 0.5)], f32::NAN),
+            (&[], -0.5),
+        ];
+        for patch in INTERFACES {
+            for current in [None, Some(SelfReport), Some(Inferred), Some(Mixed)] {
+                let store = store();
+                if let Some(source) = current {
+                    store.upsert(of(&[("warmth", 0.5)], source, 0.8)).unwrap();
+                }
+                for (axes, confidence) in invalid {
+                    for source in [SelfReport, Inferred, Mixed] {
+                        let error = unchanged(&store, "ada", || {
+                            patch(&store, axes, source, confidence).unwrap_err()
+                        });
+                        assert!(matches!(error, StoreError::InvalidSnapshot(_)), "{error}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_user_id_is_refused() {
+        let store = store();
+        let axes: Axes<'_> = &[("warmth", 0.5)];
+        for user_id in ["", "no id"] {
+            for error in [
+                store.patch(user_id, axes, SelfReport, 1.0).unwrap_err(),
+                store
+                    .pin()
+                    .patch(user_id, axes, SelfReport, 1.0)
+                    .unwrap_err(),
+                ready(dynamic(&store).patch(user_id, axes, SelfReport, 1.0)).unwrap_err(),
+            ] {
+                assert!(matches!(error, StoreError::InvalidUserId(_)), "{error}");
+            }
+        }
+        assert!(store.is_empty());
+    }
+
+    #[test]
+    fn threads_lose_no_axis_of_each_other() {
+        const THREADS: usize = 4;
+        const PATCHES: usize = 1_000;
+
+        for patch in INTERFACES {
+            let store = store();
+            let names: Vec<_> = (0..THREADS).map(|n| format!("axis_{n}")).collect();
+            together(THREADS, |thread| {
+                for n in 0..=PATCHES {
+                    let value = n as f32 / PATCHES as f32;
+                    let axes = [(&*names[thread], value)];
+                    // The extension may give up, and is called again then.
+                    let written = loop {
+                        match patch(&store, &axes, Inferred, 0.5) {
+                            Err(StoreError::Conflict { .. }) => {}
+                            result => break result.unwrap().unwrap(),
+                        }
+                    };
+                    assert_eq!(written.snapshot.get_axis_opt(&names[thread]), Some(value));
+                    // Nobody else writes this axis.
+                    let latest = store.latest("ada").unwrap();
+                    assert_eq!(latest.get_axis_opt(&names[thread]), Some(value));
+                }
+            });
+            let latest = store.latest("ada").unwrap();
+            assert!(latest.axes().eq(names.iter().map(|name| (&**name, 1.0))));
+        }
+    }
+}
+
+/// The extension's methods on backends that are not the one in memory.
+mod any_backend {
+    use super::*;
+
+    /// Answers as it is told, and counts the conditional writes.
+    struct Backend {
+        has_revisions: bool,
+        upsert_if: fn(attempt: u32) -> Result<Revision>,
+        attempts: Mutex<u32>,
+    }
+
+    impl Backend {
+        fn new(has_revisions: bool, upsert_if: fn(u32) -> Result<Revision>) -> Self {
+            Self {
+                has_revisions,
+                upsert_if,
+                attempts: Mutex::new(0),
+            }
+        }
+
+        fn attempts(&self) -> u32 {
+            *self.attempts.lock().unwrap()
+        }
+    }
+
+    fn conflict(attempt: u32) -> Result<Revision> {
+        Err(StoreError::Conflict {
+            user_id: "ada".to_owned(),
+            expected: Expected::At(Revision::from(7)),
+            actual: Some(Revision::from(u64::from(attempt))),
+        })
+    }
+
+    #[async_trait]
+    impl StateStore for Backend {
+        async fn upsert_latest(&self, _: StateSnapshot) -> Result<()> {
+            panic!("an unconditional write could undo another one");
+        }
+
+        async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
+            Ok(Some(snapshot(user_id, 1)))
+        }
+
+        async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
+            if self.has_revisions {
+                let versioned = Versioned::new(snapshot(user_id, 1), Revision::from(7));
+                return Ok(Some(versioned));
+            }
+            Err(StoreError::Unsupported {
+                operation: "get_versioned",
+            })
+        }
+
+        async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
+            assert_eq!(snapshot.user_id(), "ada");
+            assert_eq!(expected, Expected::At(Revision::from(7)));
+            let mut attempts = self.attempts.lock().unwrap();
+            *attempts += 1;
+            (self.upsert_if)(*attempts)
+        }
+    }
+
+    /// Both methods, which differ only in what they change.
+    fn update_and_patch(backend: impl Fn() -> Backend, check: impl Fn(Backend, Result<Revision>)) {
+        let written = |result: Result<Option<Versioned>>| Ok(result?.unwrap().revision);
+        let of = backend();
+        let result = ready(of.update("ada", |_| StateSnapshot::builder()));
+        check(of, written(result));
+        let of = backend();
+        let result = ready(of.patch("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
+        check(of, written(result));
+    }
+
+    #[test]
+    fn without_revisions_or_conditional_writes_they_are_unsupported() {
+        let unsupported = |_| {
+            Err(StoreError::Unsupported {
+                operation: "upsert_if",
+            })
+        };
+        for (has_revisions, missing) in [(false, "get_versioned"), (true, "upsert_if")] {
+            update_and_patch(
+                || Backend::new(has_revisions, unsupported),
+                |_, result| {
+                    let error = result.unwrap_err();
+                    assert!(
+                        matches!(error, StoreError::Unsupported { operation } if operation == missing),
+                        "{error}"
+                    );
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn conflicts_are_tried_again_so_often_and_no_oftener() {
+        update_and_patch(
+            || Backend::new(true, conflict),
+            |backend, result| {
+                assert_eq!(backend.attempts(), UPDATE_ATTEMPTS);
+                // The error is that of the last attempt.
+                let last = Revision::from(u64::from(UPDATE_ATTEMPTS));
+                assert!(matches!(
+                    result,
+                    Err(StoreError::Conflict { actual, .. }) if actual == Some(last)
+                ));
+            },
+        );
+    }
+
+    #[test]
+    fn the_last_attempt_is_as_good_as_the_first() {
+        let at_last = |attempt| match attempt {
+            UPDATE_ATTEMPTS => Ok(Revision::from(8)),
+            earlier => conflict(earlier),
+        };
+        update_and_patch(
+            || Backend::new(true, at_last),
+            |backend, result| {
+                assert_eq!(backend.attempts(), UPDATE_ATTEMPTS);
+                assert_eq!(result.unwrap(), Revision::from(8));
+            },
+        );
+    }
+
+    #[test]
+    fn other_errors_are_passed_on_at_once() {
+        update_and_patch(
+            || Backend::new(true, |_| Err(StoreError::internal("connection lost"))),
+            |backend, result| {
+                assert_eq!(backend.attempts(), 1);
+                let error = result.unwrap_err();
+                assert_eq!(error.to_string(), "storage error: connection lost");
+            },
+        );
+    }
+
+    #[test]
+    fn declining_asks_the_backend_for_nothing_more() {
+        let backend = Backend::new(true, conflict);
+        let decline = |_: Option<&StateSnapshot>| None::<StateSnapshotBuilder>;
+        assert_eq!(ready(backend.update("ada", decline)).unwrap(), None);
+        assert_eq!(backend.attempts(), 0);
+    }
+}
