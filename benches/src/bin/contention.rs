@@ -30,7 +30,7 @@ const OPS_PER_SEC: &str = "operations/s";
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let mut suite = Suite {
-        rounds: arguments.pick(7, 21),
+        rounds: arguments.pick(7, 11),
         steps: arguments.pick(200_000, 400_000),
         results: Results::new("contention", arguments.full),
         arguments,
@@ -276,12 +276,8 @@ impl Suite {
 
     /// All contenders over the number of threads.
     fn curves(&mut self) {
-        let mixes: &[f64] = self.arguments.pick(&[5.0], &[0.0, 1.0, 5.0, 50.0]);
-        let accesses: &[Access] = self.arguments.pick(
-            &[Access::Hot, Access::Uniform],
-            &[Access::Hot, Access::Uniform, Access::Zipf],
-        );
-        for &access in accesses {
+        let mixes: &[f64] = self.arguments.pick(&[5.0], &[0.0, 5.0, 50.0]);
+        for access in [Access::Hot, Access::Uniform] {
             for &write_percent in mixes {
                 let group = format!("{}, {write_percent} % writes", access.name());
                 if !self.arguments.selects(&group) {
@@ -303,7 +299,7 @@ impl Suite {
             Access::Hot => 400_000,
             Access::Uniform | Access::Zipf => self.steps / 2,
         };
-        let rounds = self.arguments.pick(3, 5);
+        let rounds = 3;
         let series = if access == Access::Hot {
             let hot = Hot::new(write_percent, threads, steps);
             fn entrant<'a, C: Contender>(hot: &'a Hot) -> Entrant<'a> {

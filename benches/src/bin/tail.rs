@@ -29,9 +29,9 @@ fn main() -> io::Result<()> {
         // Many short rounds rather than few long ones: a single preemption
         // makes the p99.9 of the round in which it falls, and the median over
         // the rounds stands as long as most of them are free of it.
-        rounds: arguments.pick(7, 41),
-        growth_rounds: arguments.pick(7, 15),
-        few_rounds: arguments.pick(3, 11),
+        rounds: arguments.pick(7, 21),
+        growth_rounds: arguments.pick(7, 9),
+        few_rounds: arguments.pick(3, 5),
         seconds: 0.25,
         results: Results::new("tail", arguments.full),
         arguments,
