@@ -71,8 +71,8 @@ fn shipped_store_is_linearizable() {
 /// In 1.0.1, an upsert writes to the map of histories and then to that of the
 /// latest snapshots, a delete the other way round, and each read sees one map.
 ///
-/// It was found 40 times of 40 on two loaded cores, after 65 programs on
-/// average and 241 at most, and 40 times of 40 on one core, after 86 and 198.
+/// It was found 40 times of 40 on two loaded cores, after 22 programs on
+/// average and 72 at most, and 40 times of 40 on one core, after 102 and 383.
 /// The test gives up after some 32,500.
 #[test]
 fn published_predecessor_is_caught() {
