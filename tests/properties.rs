@@ -4,8 +4,8 @@
 //! # Properties
 //!
 //! 1. *Every operation returns what the model returns*, in any program of
-//!    upserts, reads, removals and clears over a few users, under any retention,
-//!    whichever interface each step goes through: the inherent methods, a pinned
+//!    writes, conditional ones among them, reads, removals and walks over a few
+//!    users, under any retention, whichever interface each step goes through: the inherent methods, a pinned
 //!    view that is as old as the program, or the trait object.
 //! 2. *After every step the whole store equals the whole model*: the latest
 //!    snapshot, the history for all limits and the presence of every user, and
@@ -15,7 +15,10 @@
 //!    fresh snapshot of the same content has.
 //! 4. *A revision belongs to one write of a user*: it is the same until the next
 //!    write of that user, and greater from then on, whatever was removed.
-//! 5. *A text is refused by the trait if and only if it is no user id*, and is
+//! 5. *A conditional write succeeds if and only if* the revision that it expects
+//!    is that of the user's last write, and the user is still there; or if none
+//!    is expected and the user is not there.
+//! 6. *A text is refused by the trait if and only if it is no user id*, and is
 //!    an absent user to the inherent methods.
 //!
 //! Failures are printed as the shortest program that shows them. They are not
@@ -26,7 +29,8 @@ mod common;
 use std::collections::{HashMap, VecDeque};
 
 use attuned_store::{
-    MemoryStore, PinnedView, Revision, StateSnapshot, StateStore, StoreError, validate_user_id,
+    Expected, MemoryStore, PinnedView, Revision, StateSnapshot, StateSnapshotBuilder, StateStore,
+    StateStoreExt, StoreError, validate_user_id,
 };
 use common::snapshot;
 use proptest::collection::vec;
@@ -83,6 +87,12 @@ enum Interface {
     Trait,
 }
 
+/// Whether a conditional write expects no snapshot.
+type Absent = bool;
+
+/// Whether an update leaves things as they are.
+type Declines = bool;
+
 #[derive(Clone, Debug)]
 enum Step {
     /// A snapshot that nobody else has.
@@ -97,6 +107,15 @@ enum Step {
     UpsertHeld(usize),
     /// Stores one of the snapshots held, and lets go of it.
     UpsertReleased(usize),
+    /// Stores a snapshot if the user is absent, or else if the last revision
+    /// that was read is still that of the latest one.
+    UpsertIf(&'static str, Absent),
+    /// Makes a snapshot from what is there, or declines.
+    Update(&'static str, Declines),
+    GetMany(Vec<&'static str>),
+    /// Keeps the users whose latest snapshots have a time that leaves a rest.
+    Retain(i64),
+    UserIds,
     Contains(&'static str),
     Remove(&'static str),
     Count,
@@ -115,6 +134,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (user(), limit).prop_map(|(user, limit)| Step::History(user, limit)),
         2 => any::<usize>().prop_map(Step::UpsertHeld),
         2 => any::<usize>().prop_map(Step::UpsertReleased),
+        4 => (user(), any::<Absent>()).prop_map(|(user, absent)| Step::UpsertIf(user, absent)),
+        2 => (user(), any::<Declines>()).prop_map(|(user, declines)| Step::Update(user, declines)),
+        1 => vec(user(), 0..5).prop_map(Step::GetMany),
+        1 => (2..5_i64).prop_map(Step::Retain),
+        1 => Just(Step::UserIds),
         1 => user().prop_map(Step::Contains),
         2 => user().prop_map(Step::Remove),
         1 => Just(Step::Count),
@@ -216,10 +240,7 @@ impl Session<'_> {
                 let read = versioned.as_ref().map(|read| read.snapshot.clone());
                 prop_assert_eq!(read, self.model.latest(user));
                 if let Some(versioned) = versioned {
-                    let this = (self.model.writes[user], versioned.revision);
-                    if let Some(last) = self.revisions.insert(user, this) {
-                        prop_assert_eq!(this.0.cmp(&last.0), this.1.cmp(&last.1));
-                    }
+                    self.saw(user, versioned.revision)?;
                 }
             }
             Step::History(user, limit) => {
@@ -230,6 +251,88 @@ impl Session<'_> {
                 };
                 prop_assert_eq!(&history, &self.model.history(user, limit));
                 self.held.extend(history.pop().map(Held::new));
+            }
+            Step::UpsertIf(user, absent) => {
+                let expected = match self.revisions.get(user) {
+                    Some(&(_, revision)) if !absent => Expected::At(revision),
+                    _ => Expected::Absent,
+                };
+                let fits = match (expected, self.model.users.contains_key(user)) {
+                    (Expected::Absent, present) => !present,
+                    (Expected::At(_), present) => {
+                        present && self.revisions[user].0 == self.model.writes[user]
+                    }
+                };
+                self.clock += 1;
+                let snapshot = snapshot(user, self.clock);
+                let written = match interface {
+                    Interface::Store => self.store.upsert_if(snapshot.clone(), expected),
+                    Interface::View => self.view.upsert_if(snapshot.clone(), expected),
+                    Interface::Trait => {
+                        self.wait(self.contract.upsert_if(snapshot.clone(), expected))
+                    }
+                };
+                match written {
+                    Ok(revision) => {
+                        prop_assert!(fits, "{expected:?} was accepted");
+                        self.model.upsert(snapshot);
+                        self.saw(user, revision)?;
+                    }
+                    Err(StoreError::Conflict { actual, .. }) => {
+                        prop_assert!(!fits, "{expected:?} was refused");
+                        prop_assert_eq!(actual.is_some(), self.model.users.contains_key(user));
+                        if let Some(revision) = actual {
+                            self.saw(user, revision)?;
+                        }
+                    }
+                    Err(error) => prop_assert!(false, "{error}"),
+                }
+            }
+            Step::Update(user, declines) => {
+                self.clock += 1;
+                let (clock, current) = (self.clock, self.model.latest(user));
+                let mut read = None;
+                let change = |latest: Option<&StateSnapshot>| -> Option<StateSnapshotBuilder> {
+                    read = latest.cloned();
+                    let builder = snapshot("another", clock).to_builder();
+                    (!declines).then_some(builder)
+                };
+                let written = match interface {
+                    Interface::Store => self.store.update(user, change),
+                    Interface::View => self.view.update(user, change),
+                    Interface::Trait => self.wait(self.contract.update(user, change)),
+                };
+                let written = written.unwrap();
+                prop_assert_eq!(read, current);
+                prop_assert_eq!(written.is_none(), declines);
+                if let Some(written) = written {
+                    prop_assert_eq!(&written.snapshot, &snapshot(user, clock));
+                    self.model.upsert(snapshot(user, clock));
+                    self.saw(user, written.revision)?;
+                    self.held.push(Held::new(written.snapshot));
+                }
+            }
+            Step::GetMany(users) => {
+                let expected: Vec<_> = users.iter().map(|user| self.model.latest(user)).collect();
+                let snapshots = self.wait(self.contract.get_many(&users)).unwrap();
+                prop_assert_eq!(snapshots, expected);
+            }
+            Step::Retain(divisor) => {
+                let keep = |latest: &StateSnapshot| latest.updated_at_unix_ms() % divisor != 0;
+                let removed = match interface {
+                    Interface::Store | Interface::Trait => self.store.retain(keep),
+                    Interface::View => self.view.retain(keep),
+                };
+                let before = self.model.users.len();
+                self.model.users.retain(|_, history| keep(&history[0]));
+                prop_assert_eq!(removed, before - self.model.users.len());
+            }
+            Step::UserIds => {
+                let mut user_ids = self.store.user_ids();
+                user_ids.sort_unstable();
+                let mut expected: Vec<_> = self.model.users.keys().cloned().collect();
+                expected.sort_unstable();
+                prop_assert_eq!(user_ids, expected);
             }
             Step::Contains(user) => {
                 let contains = match interface {
@@ -258,6 +361,15 @@ impl Session<'_> {
                 self.model.users.clear();
             }
             Step::Health => prop_assert!(self.wait(self.contract.health_check()).is_ok()),
+        }
+        Ok(())
+    }
+
+    /// A revision of the user's latest snapshot, against the one before it.
+    fn saw(&mut self, user: &'static str, revision: Revision) -> Result<(), TestCaseError> {
+        let this = (self.model.writes[user], revision);
+        if let Some(last) = self.revisions.insert(user, this) {
+            prop_assert_eq!(this.0.cmp(&last.0), this.1.cmp(&last.1));
         }
         Ok(())
     }
@@ -311,7 +423,7 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Properties 1 to 4.
+    /// Properties 1 to 5.
     #[test]
     fn a_store_does_what_a_map_of_queues_does(
         retention in retention(),
@@ -335,7 +447,7 @@ proptest! {
         }
     }
 
-    /// Property 5.
+    /// Property 6.
     #[test]
     fn the_trait_refuses_exactly_what_is_no_user_id(
         text in prop_oneof![any::<String>(), "[\\w -]{0,20}", "[a-zé_-]{250,260}"],
@@ -347,6 +459,11 @@ proptest! {
             runtime.block_on(contract.get_latest(&text)).map(|latest| latest.is_some()),
             runtime.block_on(contract.get_history(&text, 9)).map(|history| !history.is_empty()),
             runtime.block_on(contract.delete(&text)),
+            runtime.block_on(contract.get_versioned(&text)).map(|latest| latest.is_some()),
+            runtime.block_on(contract.get_many(&[&text])).map(|latest| latest[0].is_some()),
+            store
+                .update(&text, |_| None::<StateSnapshotBuilder>)
+                .map(|written| written.is_some()),
         ];
         for answer in answers {
             match (answer, validate_user_id(&text)) {

@@ -55,6 +55,20 @@ fn delete(deleted: impl Into<Option<bool>>) -> (Operation, Outcome) {
     (Operation::Delete, Outcome::Deleted(deleted.into()))
 }
 
+fn versioned(value: impl Into<Option<Value>>) -> (Operation, Outcome) {
+    (Operation::GetVersioned, Outcome::Latest(value.into()))
+}
+
+fn upsert_if(value: Value, expected: impl Into<Option<Value>>, done: bool) -> (Operation, Outcome) {
+    let expected = expected.into();
+    (Operation::UpsertIf(value), Outcome::If { expected, done })
+}
+
+fn delete_if(expected: impl Into<Option<Value>>, done: bool) -> (Operation, Outcome) {
+    let expected = expected.into();
+    (Operation::DeleteIf, Outcome::If { expected, done })
+}
+
 #[track_caller]
 fn accepts(retention: usize, lines: &[Line]) {
     let history = history(retention, lines);
@@ -238,6 +252,76 @@ fn an_upsert_between_two_steps_of_a_deletion_is_not_halved() {
             (1, "               ||", all([])),
         ],
     );
+}
+
+#[test]
+fn a_condition_is_about_the_moment_of_the_write() {
+    let after_two = |conditional: (Operation, Outcome)| {
+        history(
+            3,
+            &[
+                (0, "||", upsert(1)),
+                (1, "   ||", versioned(1)),
+                (0, "      ||", upsert(2)),
+                (1, "         ||", conditional),
+            ],
+        )
+        .is_linearizable()
+    };
+    assert!(after_two(upsert_if(3, 1, false)));
+    assert!(after_two(upsert_if(3, 2, true)));
+    assert!(after_two(upsert_if(3, None, false)));
+    assert!(after_two(delete_if(1, false)));
+    assert!(after_two(delete_if(2, true)));
+    assert!(after_two(delete_if(None, false)));
+
+    assert!(!after_two(upsert_if(3, 1, true)), "overwrites the second");
+    assert!(!after_two(upsert_if(3, 2, false)), "nothing was in the way");
+    assert!(!after_two(upsert_if(3, None, true)), "is not absent");
+    assert!(!after_two(delete_if(1, true)), "loses the second");
+    assert!(!after_two(delete_if(2, false)), "nothing was in the way");
+    assert!(!after_two(delete_if(None, true)), "expected nothing");
+}
+
+#[test]
+fn a_condition_that_fails_changes_nothing_and_one_that_holds_does() {
+    let then = |conditional: (Operation, Outcome), read: (Operation, Outcome)| {
+        history(
+            2,
+            &[
+                (0, "||", upsert(1)),
+                (0, "   ||", conditional),
+                (0, "      ||", read),
+            ],
+        )
+        .is_linearizable()
+    };
+    assert!(then(upsert_if(2, 1, true), all([2, 1])));
+    assert!(then(upsert_if(2, None, false), all([1])));
+    assert!(then(delete_if(1, true), all([])));
+    assert!(then(delete_if(9, false), all([1])));
+    assert!(!then(upsert_if(2, 1, true), all([1])));
+    assert!(!then(upsert_if(2, None, false), all([2, 1])));
+    assert!(!then(delete_if(1, true), all([1])));
+    assert!(!then(delete_if(9, false), all([])));
+}
+
+#[test]
+fn of_two_conditional_upserts_from_the_same_state_one_is_written() {
+    let both = |first: bool, second: bool| {
+        history(
+            2,
+            &[
+                (0, "|--|", upsert_if(1, None, first)),
+                (1, " |--|", upsert_if(2, None, second)),
+            ],
+        )
+        .is_linearizable()
+    };
+    assert!(both(true, false));
+    assert!(both(false, true));
+    assert!(!both(true, true));
+    assert!(!both(false, false));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use todc_utils::{Action, History, Specification, WGLChecker};
 
 use crate::program::{Operation, User};
-use crate::specification::{OneUser, Performed};
+use crate::specification::{OneUser, Outcome, Performed};
 
 /// An operation as a thread saw it. See [`Clock`](crate::recorder::Clock) for
 /// the times.
@@ -32,7 +32,8 @@ impl Observed {
 /// Users are judged one at a time. That is sound and loses nothing:
 /// linearizability is local (Herlihy and Wing 1990, theorem 1), that is, a
 /// history is linearizable if and only if the part of each object in it is. A
-/// user is an object, because no operation recorded here concerns two.
+/// user is an object, because no operation recorded here concerns two. (A
+/// conditional delete may visit all, but decides about one.)
 #[derive(Clone)]
 pub struct UserHistory {
     retention: usize,
@@ -109,6 +110,14 @@ impl UserHistory {
             Event::Return => (observed.returned, event),
         });
         events
+    }
+
+    /// How many conditional operations took effect, or did not.
+    pub fn conditional(&self, as_done: bool) -> usize {
+        let outcomes = self.observed.iter().map(|of| &of.performed.outcome);
+        outcomes
+            .filter(|outcome| matches!(outcome, Outcome::If { done, .. } if *done == as_done))
+            .count()
     }
 
     /// How many operations overlapped another one of the user.

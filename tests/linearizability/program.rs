@@ -28,13 +28,39 @@ impl User {
 pub enum Operation {
     Upsert(Value),
     GetLatest,
-    GetHistory { limit: usize },
+    GetHistory {
+        limit: usize,
+    },
     Delete,
+    /// Reads the latest snapshot with its revision, which the thread remembers
+    /// for what it does later.
+    GetVersioned,
+    /// Upserts, if what the thread remembers of the user is still the latest.
+    UpsertIf(Value),
+    /// Deletes, if what the thread remembers of the user is still the latest.
+    DeleteIf,
 }
 
 impl Operation {
     pub fn is_read(self) -> bool {
-        matches!(self, Self::GetLatest | Self::GetHistory { .. })
+        matches!(
+            self,
+            Self::GetLatest | Self::GetHistory { .. } | Self::GetVersioned
+        )
+    }
+
+    pub fn stores_a_snapshot(self) -> bool {
+        matches!(self, Self::Upsert(_) | Self::UpsertIf(_))
+    }
+
+    /// The same without revisions, for stores that have none.
+    fn unconditional(self) -> Self {
+        match self {
+            Self::GetVersioned => Self::GetLatest,
+            Self::UpsertIf(value) => Self::Upsert(value),
+            Self::DeleteIf => Self::Delete,
+            other => other,
+        }
     }
 }
 
@@ -46,6 +72,9 @@ impl fmt::Display for Operation {
             Self::GetHistory { limit: usize::MAX } => write!(f, "get_history"),
             Self::GetHistory { limit } => write!(f, "get_history (limit {limit})"),
             Self::Delete => write!(f, "delete"),
+            Self::GetVersioned => write!(f, "get_versioned"),
+            Self::UpsertIf(value) => write!(f, "upsert_if {value}"),
+            Self::DeleteIf => write!(f, "delete_if"),
         }
     }
 }
@@ -117,7 +146,7 @@ impl Program {
         // history, so more threads do less each.
         let longest = 40 / threads;
         // A program's own mixture: some mostly write, some mostly delete.
-        let weights = [(); 4].map(|()| random.one_to(6));
+        let weights = [(); 7].map(|()| random.one_to(6));
         let threads = (0..threads)
             .map(|thread| {
                 let steps = 2 + random.one_to(longest - 2);
@@ -138,6 +167,14 @@ impl Program {
         }
     }
 
+    /// The program with other operations in place of the conditional ones.
+    pub fn unconditional(mut self) -> Self {
+        for step in self.threads.iter_mut().flatten() {
+            step.operation = step.operation.unconditional();
+        }
+        self
+    }
+
     /// What it is and how to run it again.
     pub fn again(&self) -> String {
         format!("the program of ATTUNED_SEED={:#x}:\n{self}", self.seed)
@@ -145,7 +182,7 @@ impl Program {
 }
 
 impl Step {
-    fn random(random: &mut Random, users: &[User], weights: [usize; 4], value: Value) -> Self {
+    fn random(random: &mut Random, users: &[User], weights: [usize; 7], value: Value) -> Self {
         let mut drawn = random.below(weights.iter().sum());
         let kind = weights
             .iter()
@@ -162,6 +199,9 @@ impl Step {
             Some(2) => Operation::GetHistory {
                 limit: [1, 2, usize::MAX][random.below(3)],
             },
+            Some(3) => Operation::GetVersioned,
+            Some(4) => Operation::UpsertIf(value),
+            Some(5) => Operation::DeleteIf,
             _ => Operation::Delete,
         };
         let pause = match random.below(8) {
@@ -203,7 +243,7 @@ impl fmt::Display for Step {
             Interface::Trait => "dyn ",
         };
         write!(f, "{}: {interface}{}", self.user.id(), self.operation)?;
-        if self.keeps_handle && matches!(self.operation, Operation::Upsert(_)) {
+        if self.keeps_handle && self.operation.stores_a_snapshot() {
             write!(f, " (shared)")?;
         }
         Ok(())

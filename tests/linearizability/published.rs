@@ -1,6 +1,8 @@
 //! The published attuned-store 1.0.1, which keeps latest and history in two
 //! maps and writes to one after the other.
 
+use std::convert::Infallible;
+
 use attuned_core::StateSnapshot;
 use attuned_store_v1::{MemoryStore, MemoryStoreConfig, StateStore};
 
@@ -27,6 +29,9 @@ impl Published {
 
 impl Subject for Published {
     type Snapshot = StateSnapshot;
+    type Revision = Infallible;
+
+    const CONDITIONAL: bool = false;
 
     fn snapshot(&self, user: User, value: Value) -> StateSnapshot {
         StateSnapshot::builder()
@@ -58,5 +63,23 @@ impl Subject for Published {
     fn delete(&self, _: Interface, user: User) -> Option<bool> {
         ready(self.0.delete(user.id()));
         None
+    }
+
+    fn get_versioned(&self, _: Interface, _: User) -> Option<(StateSnapshot, Infallible)> {
+        unreachable!("no program has it")
+    }
+
+    fn upsert_if(
+        &self,
+        _: Interface,
+        _: User,
+        _: StateSnapshot,
+        _: Option<Infallible>,
+    ) -> Option<Infallible> {
+        unreachable!("no program has it")
+    }
+
+    fn delete_if(&self, _: User, _: Option<Value>) -> bool {
+        unreachable!("no program has it")
     }
 }

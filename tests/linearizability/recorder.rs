@@ -19,6 +19,11 @@ use crate::specification::{Outcome, Performed};
 /// has returned, so that the recorded times enclose little else than the store.
 pub trait Subject: Send + Sync + 'static {
     type Snapshot: Clone;
+    /// What tells a user's writes apart.
+    type Revision: Copy;
+
+    /// Whether it has the conditional operations. If not, no program does.
+    const CONDITIONAL: bool;
 
     fn snapshot(&self, user: User, value: Value) -> Self::Snapshot;
     fn value(snapshot: &Self::Snapshot) -> Value;
@@ -28,6 +33,34 @@ pub trait Subject: Send + Sync + 'static {
     fn get_history(&self, interface: Interface, user: User, limit: usize) -> Vec<Self::Snapshot>;
     /// Whether there was something to delete, if the store says so.
     fn delete(&self, interface: Interface, user: User) -> Option<bool>;
+
+    fn get_versioned(
+        &self,
+        interface: Interface,
+        user: User,
+    ) -> Option<(Self::Snapshot, Self::Revision)>;
+    /// The revision of the write, or `None` if it found something else than it
+    /// expected.
+    fn upsert_if(
+        &self,
+        interface: Interface,
+        user: User,
+        snapshot: Self::Snapshot,
+        expected: Option<Self::Revision>,
+    ) -> Option<Self::Revision>;
+    /// Whether the user was deleted, which is to happen if the latest snapshot
+    /// has this value.
+    fn delete_if(&self, user: User, expected: Option<Value>) -> bool;
+}
+
+/// What a thread remembers of each user: the last snapshot that it has read or
+/// stored together with its revision.
+struct Memory<S: Subject>([Option<(Value, S::Revision)>; User::ALL.len()]);
+
+impl<S: Subject> Memory<S> {
+    fn new() -> Self {
+        Self([None; User::ALL.len()])
+    }
 }
 
 /// The clock that all threads of a run share: the number of operations that
@@ -86,9 +119,10 @@ impl<S: Subject> Run<S> {
     fn thread(&self, thread: usize) -> Vec<Observed> {
         let steps = &self.program.threads[thread];
         let mut observed = Vec::with_capacity(steps.len());
+        let mut memory = Memory::new();
         self.wait_for_the_others();
         for step in steps {
-            observed.push(self.step(thread, step));
+            observed.push(self.step(thread, step, &mut memory));
         }
         let others = self.program.threads.len() - 1;
         if self.finished.fetch_add(1, Ordering::AcqRel) == others {
@@ -115,7 +149,7 @@ impl<S: Subject> Run<S> {
         self.arrived.load(Ordering::Acquire) >= self.program.threads.len()
     }
 
-    fn step(&self, thread: usize, step: &Step) -> Observed {
+    fn step(&self, thread: usize, step: &Step, memory: &mut Memory<S>) -> Observed {
         let &Step {
             pause,
             user,
@@ -124,6 +158,7 @@ impl<S: Subject> Run<S> {
             keeps_handle,
         } = step;
         let Self { store, clock, .. } = self;
+        let memory = &mut memory.0[user.index()];
         pause.take();
         let (called, returned, outcome);
         match operation {
@@ -154,6 +189,36 @@ impl<S: Subject> Run<S> {
                 returned = clock.ret();
                 outcome = Outcome::Deleted(deleted);
             }
+            Operation::GetVersioned => {
+                called = clock.call();
+                let latest = store.get_versioned(interface, user);
+                returned = clock.ret();
+                *memory = latest.map(|(snapshot, revision)| (S::value(&snapshot), revision));
+                outcome = Outcome::Latest(memory.map(|(value, _)| value));
+            }
+            Operation::UpsertIf(value) => {
+                let snapshot = store.snapshot(user, value);
+                let kept = keeps_handle.then(|| snapshot.clone());
+                let expected = memory.map(|(_, revision)| revision);
+                called = clock.call();
+                let written = store.upsert_if(interface, user, snapshot, expected);
+                returned = clock.ret();
+                drop(kept);
+                outcome = Outcome::If {
+                    expected: memory.map(|(value, _)| value),
+                    done: written.is_some(),
+                };
+                if let Some(revision) = written {
+                    *memory = Some((value, revision));
+                }
+            }
+            Operation::DeleteIf => {
+                let expected = memory.map(|(value, _)| value);
+                called = clock.call();
+                let done = store.delete_if(user, expected);
+                returned = clock.ret();
+                outcome = Outcome::If { expected, done };
+            }
         }
         Observed {
             thread,
@@ -180,7 +245,7 @@ impl<S: Subject> Run<S> {
                     interface: Interface::Inherent,
                     keeps_handle: false,
                 };
-                self.step(self.program.threads.len(), &step)
+                self.step(self.program.threads.len(), &step, &mut Memory::new())
             })
         })
     }

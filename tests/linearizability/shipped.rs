@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::{fmt, hint, thread};
 
-use attuned_store::{MemoryStore, StateSnapshot, StateStore};
+use attuned_store::{Expected, MemoryStore, Revision, StateSnapshot, StateStore, StoreError};
 
 use crate::program::{Interface, Program, User, Value};
 use crate::random::Random;
@@ -34,6 +34,9 @@ impl Shipped {
 
 impl Subject for Shipped {
     type Snapshot = StateSnapshot;
+    type Revision = Revision;
+
+    const CONDITIONAL: bool = true;
 
     fn snapshot(&self, user: User, value: Value) -> StateSnapshot {
         StateSnapshot::builder()
@@ -73,6 +76,47 @@ impl Subject for Shipped {
             Interface::Inherent => self.0.remove(user.id()),
             Interface::Trait => ready(self.as_trait().delete(user.id())),
         })
+    }
+
+    fn get_versioned(&self, interface: Interface, user: User) -> Option<(StateSnapshot, Revision)> {
+        let latest = match interface {
+            Interface::Inherent => self.0.versioned(user.id()),
+            Interface::Trait => ready(self.as_trait().get_versioned(user.id())),
+        };
+        latest.map(|latest| (latest.snapshot, latest.revision))
+    }
+
+    fn upsert_if(
+        &self,
+        interface: Interface,
+        _: User,
+        snapshot: StateSnapshot,
+        expected: Option<Revision>,
+    ) -> Option<Revision> {
+        let expected = expected.map_or(Expected::Absent, Expected::At);
+        let written = match interface {
+            Interface::Inherent => self.0.upsert_if(snapshot, expected),
+            Interface::Trait => ready(async {
+                // A conflict is an answer.
+                Ok::<_, StoreError>(self.as_trait().upsert_if(snapshot, expected).await)
+            }),
+        };
+        match written {
+            Ok(revision) => Some(revision),
+            Err(StoreError::Conflict { .. }) => None,
+            Err(error) => panic!("an in-memory store does not fail: {error}"),
+        }
+    }
+
+    fn delete_if(&self, user: User, expected: Option<Value>) -> bool {
+        let keep = |snapshot: &StateSnapshot| {
+            snapshot.user_id() != user.id() || Some(Self::value(snapshot)) != expected
+        };
+        match self.0.retain(keep) {
+            0 => false,
+            1 => true,
+            removed => panic!("{removed} users had the same snapshot"),
+        }
     }
 }
 

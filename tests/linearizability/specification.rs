@@ -14,6 +14,12 @@ pub enum Outcome {
     History(Vec<Value>),
     /// Whether there was something to delete, from stores that say so.
     Deleted(Option<bool>),
+    /// What a conditional operation expected to be the latest, and whether it
+    /// took effect. Values stand for the revisions: no two writes have the same.
+    If {
+        expected: Option<Value>,
+        done: bool,
+    },
 }
 
 /// An operation and what it returned.
@@ -32,6 +38,10 @@ impl fmt::Display for Performed {
             Outcome::Latest(Some(value)) => write!(f, " = {value}"),
             Outcome::History(values) => write!(f, " = {values:?}"),
             Outcome::Deleted(Some(deleted)) => write!(f, " = {deleted}"),
+            Outcome::If { expected, done } => match expected {
+                None => write!(f, " (expected none) = {done}"),
+                Some(value) => write!(f, " (expected {value}) = {done}"),
+            },
         }
     }
 }
@@ -58,13 +68,29 @@ impl<const RETENTION: usize> todc_utils::Specification for OneUser<RETENTION> {
                 after.truncate(RETENTION);
                 true
             }
-            (Operation::GetLatest, Outcome::Latest(latest)) => state.front() == latest.as_ref(),
+            (Operation::GetLatest | Operation::GetVersioned, Outcome::Latest(latest)) => {
+                state.front() == latest.as_ref()
+            }
             (Operation::GetHistory { limit }, Outcome::History(history)) => {
                 state.iter().take(limit).eq(history)
             }
             (Operation::Delete, Outcome::Deleted(deleted)) => {
                 after.clear();
                 deleted.is_none_or(|deleted| deleted != state.is_empty())
+            }
+            (Operation::UpsertIf(value), Outcome::If { expected, done }) => {
+                if *done {
+                    after.push_front(value);
+                    after.truncate(RETENTION);
+                }
+                *done == (state.front() == expected.as_ref())
+            }
+            (Operation::DeleteIf, Outcome::If { expected, done }) => {
+                if *done {
+                    after.clear();
+                }
+                // Who expects nothing has nothing to delete.
+                *done == (expected.is_some() && state.front() == expected.as_ref())
             }
             _ => false,
         };

@@ -22,16 +22,25 @@ pub enum Fault {
     TornHistory,
     /// The history is longer by one than it should be.
     OneTooMany,
+    /// A conditional upsert does not look at what is there.
+    IgnoredExpectation,
+    /// A conditional upsert looks first and writes then.
+    UpsertAfterLook,
+    /// A conditional delete looks first and deletes then.
+    DeleteAfterLook,
 }
 
 impl Fault {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::LatestApart,
         Self::DeleteInTwoSteps,
         Self::DeleteKeepsHistory,
         Self::LostUpdate,
         Self::TornHistory,
         Self::OneTooMany,
+        Self::IgnoredExpectation,
+        Self::UpsertAfterLook,
+        Self::DeleteAfterLook,
     ];
 }
 
@@ -75,6 +84,9 @@ impl Locked {
 
 impl Subject for Locked {
     type Snapshot = Value;
+    type Revision = Value;
+
+    const CONDITIONAL: bool = true;
 
     fn snapshot(&self, _: User, value: Value) -> Value {
         value
@@ -135,5 +147,61 @@ impl Subject for Locked {
             history.clear();
         }
         Some(entry.latest().take().is_some())
+    }
+
+    fn get_versioned(&self, interface: Interface, user: User) -> Option<(Value, Value)> {
+        let latest = self.get_latest(interface, user);
+        latest.map(|value| (value, value))
+    }
+
+    fn upsert_if(
+        &self,
+        interface: Interface,
+        user: User,
+        value: Value,
+        expected: Option<Value>,
+    ) -> Option<Value> {
+        let entry = &self.users[user.index()];
+        if self.has(Fault::IgnoredExpectation) {
+            self.upsert(interface, user, value);
+            return Some(value);
+        }
+        if self.has(Fault::UpsertAfterLook) {
+            if *entry.latest() != expected {
+                return None;
+            }
+            pause();
+            self.upsert(interface, user, value);
+            return Some(value);
+        }
+        let mut history = entry.history();
+        let mut latest = entry.latest();
+        if *latest != expected {
+            return None;
+        }
+        history.push_front(value);
+        history.truncate(self.retention);
+        *latest = Some(value);
+        Some(value)
+    }
+
+    fn delete_if(&self, user: User, expected: Option<Value>) -> bool {
+        let entry = &self.users[user.index()];
+        if self.has(Fault::DeleteAfterLook) {
+            if expected.is_none() || *entry.latest() != expected {
+                return false;
+            }
+            pause();
+            self.delete(Interface::Inherent, user);
+            return true;
+        }
+        let mut history = entry.history();
+        let mut latest = entry.latest();
+        if expected.is_none() || *latest != expected {
+            return false;
+        }
+        history.clear();
+        *latest = None;
+        true
     }
 }
