@@ -18,14 +18,16 @@ mod real {
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use std::sync::{Arc, Mutex, Weak};
 
-    /// How many superseded versions a queue has room for beyond the window, if
-    /// the window has that many. No argument of the kernel depends on it.
+    /// How many superseded versions a queue has room for beyond those in the
+    /// window. No argument of the kernel depends on it.
     ///
     /// Without room to spare, a single version that comes late stays out of
     /// order for good: from then on, what falls out is in the window at nearly
     /// every write, and part of the queue has to go round. Half of the room is
     /// for those that come late, the other half lets several leave together.
-    pub(crate) const SLACK: usize = 8;
+    pub(crate) fn slack(in_window: usize) -> usize {
+        in_window.min(8)
+    }
 
     /// Reads what a push into the queue is going to read, and does nothing else:
     /// the processor fetches it while it waits for other memory.

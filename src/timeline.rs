@@ -12,7 +12,7 @@
 //! - A version's *sequence* is its position in the timeline, counted from 1
 //!   without gaps, because each is placed after the very version it replaced.
 //! - The *window* is the newest `retention` sequences, judged from the head: what
-//!   a history may show. The queue has room for a few more ([`SLACK`]).
+//!   a history may show. The queue has room for a few more ([`slack`]).
 //!
 //! **Ownership.** A superseded version inside the window is owned, at each
 //! moment, by the queue or by a writer that is handing it over. It follows that
@@ -27,7 +27,7 @@ use std::iter;
 use smallvec::SmallVec;
 
 use crate::sync::{
-    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, SLACK, Weak, touch,
+    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, Weak, slack, touch,
 };
 
 /// A value, its place in a timeline, and the way to the one it superseded.
@@ -226,7 +226,7 @@ impl<V: Clone> Timeline<V> {
         }
         let superseded = self
             .superseded
-            .get_or_init(|| Box::new(ArrayQueue::new(in_window + in_window.min(SLACK))));
+            .get_or_init(|| Box::new(ArrayQueue::new(in_window + slack(in_window))));
         if let Err(replaced) = superseded.push(replaced) {
             self.evict(superseded, replaced, published, retention);
         }
@@ -243,9 +243,8 @@ impl<V: Clone> Timeline<V> {
         let has_left = |version: &Arc<Version<V>>| {
             published.saturating_sub(version.sequence) >= retention as u64
         };
-        let slack = superseded.capacity().saturating_sub(retention - 1);
-        let together = slack.div_ceil(2).max(1);
-        let mut in_hand = SmallVec::<[_; SLACK / 2 + 1]>::new();
+        let together = slack(retention - 1).div_ceil(2).max(1);
+        let mut in_hand = SmallVec::<[_; 8]>::new();
         in_hand.push(replaced);
         while let Some(handed_over) = in_hand.pop() {
             if let Err(handed_over) = superseded.push(handed_over) {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc as StdArc, Mutex};
 
 use attuned_store::sync::{
-    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, HashMap, OnceBox, Ordering, live_values,
+    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Equivalent, Guard, HashMap, OnceBox, Ordering,
+    live_values,
 };
 use loom::thread;
 
@@ -134,23 +135,19 @@ fn a_shared_value_is_copied_for_its_writer_and_a_unique_one_is_not() {
 }
 
 #[test]
-fn a_full_queue_gives_up_its_front_to_whoever_pushes() {
+fn a_queue_with_one_place_refuses_the_later_of_two() {
     let (executions, seen) = interleave(
-        || {
-            let queue = ArrayQueue::new(1);
-            assert_eq!(queue.force_push(0), None);
-            queue
-        },
-        |queue| queue.force_push(1),
-        |queue| queue.force_push(2),
+        || ArrayQueue::new(1),
+        |queue| queue.push(1),
+        |queue| queue.push(2),
         |queue, first, second| (first, second, queue.pop(), queue.pop()),
     );
     assert!(executions >= 2, "{executions}");
     assert_eq!(
         seen,
         BTreeSet::from([
-            (Some(0), Some(1), Some(2), None),
-            (Some(2), Some(0), Some(1), None),
+            (Ok(()), Err(2), Some(1), None),
+            (Err(1), Ok(()), Some(2), None),
         ])
     );
 }
@@ -160,11 +157,11 @@ fn a_queue_is_popped_before_or_after_a_push() {
     let (executions, seen) = interleave(
         || ArrayQueue::new(2),
         |queue: &ArrayQueue<u32>| queue.pop(),
-        |queue| queue.force_push(1),
-        |_, popped, displaced| (popped, displaced),
+        |queue| queue.push(1),
+        |_, popped, pushed| (popped, pushed),
     );
     assert!(executions >= 2, "{executions}");
-    assert_eq!(seen, BTreeSet::from([(None, None), (Some(1), None)]));
+    assert_eq!(seen, BTreeSet::from([(None, Ok(())), (Some(1), Ok(()))]));
 }
 
 #[test]
@@ -179,6 +176,16 @@ fn a_box_is_made_by_the_first_of_two() {
     assert_eq!(seen, BTreeSet::from([(1, 1, Some(1)), (2, 2, Some(2))]));
 }
 
+struct Id(&'static str);
+
+impl Equivalent<String> for Id {
+    fn equivalent(&self, key: &String) -> bool {
+        self.0 == key
+    }
+}
+
+const ADA: Id = Id("ada");
+
 fn users() -> HashMap<String, u32, ()> {
     HashMap::builder().hasher(()).build()
 }
@@ -189,7 +196,7 @@ fn of_two_racing_inserts_one_is_refused() {
         users,
         |map| map.pin().try_insert("ada".to_owned(), 1).is_ok(),
         |map| map.pin().try_insert("ada".to_owned(), 2).is_ok(),
-        |map, first, second| (first, second, map.pin().get("ada").map(|value| *value)),
+        |map, first, second| (first, second, map.pin().get(&ADA).map(|value| *value)),
     );
     assert!(executions >= 2, "{executions}");
     assert_eq!(
@@ -206,14 +213,14 @@ fn a_conditional_removal_can_be_overtaken_between_its_look_and_its_deed() {
             let _ = map.pin().try_insert("ada".to_owned(), 1);
             map
         },
-        |map| map.pin().remove_if("ada", |_, &value| value == 1),
+        |map| map.pin().remove_if(&ADA, |_, &value| value == 1),
         |map| {
             let map = map.pin();
-            let removed = map.remove_if("ada", |_, _| true);
+            let removed = map.remove_if(&ADA, |_, _| true);
             let inserted = map.try_insert("ada".to_owned(), 2).is_ok();
             (removed, inserted)
         },
-        |map, first, second| (first, second, map.pin().get("ada").map(|value| *value)),
+        |map, first, second| (first, second, map.pin().get(&ADA).map(|value| *value)),
     );
     assert!(executions >= 4, "{executions}");
     assert_eq!(

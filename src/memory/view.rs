@@ -1,5 +1,10 @@
 //! The store's operations, on a pin.
 
+#![allow(
+    clippy::needless_borrow,
+    reason = "the map hands out references, but its stand-in handles"
+)]
+
 use std::fmt;
 use std::hash::BuildHasher;
 

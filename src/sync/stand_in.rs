@@ -284,10 +284,6 @@ impl<T> ArrayQueue<T> {
         Ok(())
     }
 
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
     pub fn pop(&self) -> Option<T> {
         self.step.take();
         lock(&self.entries).pop_front()
@@ -325,9 +321,11 @@ impl<T> OnceBox<T> {
     }
 }
 
-/// For the constant of that name. None, so that what the real one makes rare
+/// For the function of that name. None, so that what the real one makes rare
 /// happens in the models, with two writers and a small window.
-pub const SLACK: usize = 0;
+pub fn slack(_in_window: usize) -> usize {
+    0
+}
 
 /// For the function of that name. A hint has no effect that a model could see.
 pub fn touch<T>(_: &OnceBox<ArrayQueue<T>>) {}

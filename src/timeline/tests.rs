@@ -62,7 +62,7 @@ fn kept_at_most(retention: usize) -> usize {
 }
 
 fn slack(retention: usize) -> usize {
-    (retention - 1).min(SLACK)
+    crate::sync::slack(retention - 1)
 }
 
 /// How many leave a full queue together.
