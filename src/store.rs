@@ -36,11 +36,27 @@ use crate::{
 /// gaps, and is at most as long as the backend's bound; beyond that the oldest
 /// entry is evicted. A backend that keeps none returns an empty history.
 ///
+/// *Revisions* belong to the writes of one user, in the order in which they took
+/// effect: each is greater than all before it, and none is ever used again, not
+/// even when the user was deleted in between. A backend that has them has
+/// [`get_versioned`](Self::get_versioned) and [`upsert_if`](Self::upsert_if); one
+/// that has not says [`Unsupported`](StoreError::Unsupported).
+///
+/// *Conditional writes* compare and write in one step. Of several that expect the
+/// same revision, one succeeds; the others fail with
+/// [`Conflict`](StoreError::Conflict) and tell which revision was there.
+///
+/// *Batches* are no transactions: each user in them is read or written on its own.
+///
 /// *Snapshots* are immutable. A snapshot that a store returned is the caller's:
 /// it stays as it is whatever happens in the store. Cloning it shares it.
 ///
 /// *User ids* follow the rules of [`StateSnapshot`]. Asking with an id that
 /// breaks them is an error, [`StoreError::InvalidUserId`], not an absent user.
+///
+/// *Bounds.* A backend may bound its number of users; then a new one beyond it is
+/// refused with [`CapacityExceeded`](StoreError::CapacityExceeded), and those who
+/// are there go on.
 ///
 /// *Errors.* A call that fails has changed nothing, except that an
 /// [`Internal`](StoreError::Internal) error of a remote backend can mean that
