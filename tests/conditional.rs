@@ -8,6 +8,7 @@ mod threads;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
+use std::thread;
 
 use attuned_store::{
     Expected, MemoryStore, Result, Revision, Source, StateSnapshot, StateSnapshotBuilder,
@@ -223,6 +224,46 @@ mod upsert_if {
         assert_eq!(
             conflict(Expected::At(Revision::from(3)), None),
             "conflict: expected revision 3 of user ada, found no snapshot"
+        );
+    }
+
+    /// Whatever was written on a condition was the only one to follow what it
+    /// expected, and the next one of a chain without branches.
+    #[test]
+    fn no_two_writes_follow_the_same_one() {
+        const THREADS: usize = 4;
+        const ATTEMPTS: usize = 20_000;
+
+        let store = store();
+        let first = store
+            .upsert_if(snapshot("ada", 0), Expected::Absent)
+            .unwrap();
+        let written = together(THREADS, |_| {
+            let mut written = Vec::new();
+            for _ in 0..ATTEMPTS {
+                let read = revision(&store, "ada");
+                match store.upsert_if(snapshot("ada", 1), Expected::At(read)) {
+                    Ok(revision) => written.push((read, revision)),
+                    Err(StoreError::Conflict { actual, .. }) => assert!(actual > Some(read)),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            written
+        });
+        let mut chain = written.concat();
+        chain.sort_unstable();
+        let mut last = first;
+        for &(followed, revision) in &chain {
+            assert_eq!(followed, last);
+            assert!(followed < revision);
+            last = revision;
+        }
+        assert_eq!(revision(&store, "ada"), last);
+        let stats = store.stats();
+        assert_eq!(stats.upserts, 1 + chain.len() as u64);
+        assert_eq!(
+            stats.upserts + stats.conflicts,
+            1 + (THREADS * ATTEMPTS) as u64
         );
     }
 
@@ -631,6 +672,8 @@ mod update {
                         let mut seen = None;
                         let removed = store.retain(|snapshot| {
                             seen = at(Some(snapshot));
+                            // Time for the others to write.
+                            thread::yield_now();
                             false
                         });
                         assert!(removed <= 1);

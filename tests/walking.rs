@@ -352,7 +352,12 @@ mod retaining {
                 if thread == 1 {
                     store.expire_before(NEW);
                 } else {
-                    store.retain(|snapshot| snapshot.updated_at_unix_ms() >= NEW);
+                    store.retain(|snapshot| {
+                        let keep = snapshot.updated_at_unix_ms() >= NEW;
+                        // Time for the other to write.
+                        thread::yield_now();
+                        keep
+                    });
                 }
             }
             let lost = (0..ROUNDS).filter(|_| thread == 0).find_map(|round| {
