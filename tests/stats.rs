@@ -254,6 +254,7 @@ fn counts_never_go_down_and_never_run_ahead() {
             ] {
                 assert!(before <= after, "{last:?}, then {stats:?}");
             }
+            assert!(stats.evictions <= stats.upserts, "{stats:?}");
             // The store's counts order nothing by themselves.
             fence(SeqCst);
             let begun = begun.load(SeqCst);

@@ -73,8 +73,9 @@ impl Tally {
     /// A user was removed, whose last version had this sequence.
     pub(super) fn removed(&self, last: u64, retention: usize) {
         self.upserts.fetch_add(last, Ordering::Relaxed);
+        // After the upserts, and read before them: never more than those.
         self.evictions
-            .fetch_add(last.saturating_sub(retention as u64), Ordering::Relaxed);
+            .fetch_add(last.saturating_sub(retention as u64), Ordering::Release);
         self.deletes.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -88,8 +89,8 @@ impl Tally {
         // Before the walk: a user who is removed during it is rather missed than
         // counted twice.
         let mut stats = Stats {
+            evictions: self.evictions.load(Ordering::Acquire),
             upserts: self.upserts.load(Ordering::Relaxed),
-            evictions: self.evictions.load(Ordering::Relaxed),
             deletes: self.deletes.load(Ordering::Relaxed),
             conflicts: self.conflicts.load(Ordering::Relaxed),
             ..Stats::default()
@@ -101,13 +102,15 @@ impl Tally {
             stats.upserts += sequence;
             stats.evictions += evicted;
         }
-        // What was missed must not make a count go down.
-        stats.upserts = rise(&self.told_upserts, stats.upserts);
-        stats.evictions = rise(&self.told_evictions, stats.evictions);
+        // What was missed must not make a count go down. The order is the same
+        // as above: who sees the evictions that another was told sees the upserts.
+        self.told_upserts
+            .fetch_max(stats.upserts, Ordering::Relaxed);
+        let told = self
+            .told_evictions
+            .fetch_max(stats.evictions, Ordering::AcqRel);
+        stats.evictions = told.max(stats.evictions);
+        stats.upserts = self.told_upserts.load(Ordering::Relaxed);
         stats
     }
-}
-
-fn rise(told: &AtomicU64, count: u64) -> u64 {
-    told.fetch_max(count, Ordering::Relaxed).max(count)
 }
