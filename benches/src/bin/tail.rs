@@ -29,10 +29,10 @@ fn main() -> io::Result<()> {
         // Many short rounds rather than few long ones: a single preemption
         // makes the p99.9 of the round in which it falls, and the median over
         // the rounds stands as long as most of them are free of it.
-        rounds: arguments.pick(7, 21),
+        rounds: arguments.pick(21, 101),
         growth_rounds: arguments.pick(7, 9),
-        few_rounds: arguments.pick(3, 5),
-        seconds: 0.25,
+        few_rounds: arguments.pick(5, 21),
+        seconds: 0.05,
         results: Results::new("tail", arguments.full),
         arguments,
     };
@@ -188,7 +188,7 @@ impl Suite {
                 entrant::<Scc>(&users, inserts, reads),
                 entrant::<Papaya>(&users, inserts, reads),
             ],
-            self.few_rounds,
+            self.growth_rounds.min(3),
         );
         self.percentiles(group, &series);
     }
