@@ -6,7 +6,7 @@
 //!   backend keeps. [`StateStoreExt`] adds conveniences to all of them.
 //! - [`MemoryStore`] is the default backend. Its reads never block; every
 //!   operation on a user is linearizable. Beside the trait it has a synchronous
-//!   interface, whose calls take less than half the instructions, because they
+//!   interface, whose calls take little more than half the instructions, because they
 //!   box no future.
 //! - [`StateSnapshot`] is what is stored: immutable, always valid, and a
 //!   reference count to clone.

@@ -56,9 +56,11 @@ pub use view::PinnedView;
 ///
 /// **Writes** to an existing user are lock-free but for one spot: two writers
 /// that hand a superseded snapshot to the queue of the same user at the same
-/// time may wait for each other inside a slot of it. A write that brings a new user may wait while the
-/// map is copied into a larger one; [`capacity`](MemoryStoreBuilder::capacity)
-/// prevents that.
+/// time may wait for each other inside a slot of it. A write that brings a new
+/// user may wait while the map is copied into a larger one, which
+/// [`capacity`](MemoryStoreBuilder::capacity) prevents; and, like a removal, for
+/// other newcomers and removals in a store with
+/// [`max_users`](MemoryStoreBuilder::max_users).
 ///
 /// **Memory.** All snapshots of a deleted user are dropped at once, save those
 /// that callers still hold and what a concurrent upsert of the same user is just
