@@ -66,6 +66,11 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
 
     /// See [`MemoryStore::upsert_if`](crate::MemoryStore::upsert_if).
     ///
+    /// A success takes effect at the swap of the head, or at the insertion: the
+    /// swap succeeds only in the place of the very version whose revision was
+    /// compared, the insertion only if nobody is there. A conflict takes effect
+    /// at the load of the head that was found, or at the lookup that found none.
+    ///
     /// # Errors
     ///
     /// The same.
@@ -112,6 +117,10 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     }
 
     /// See [`MemoryStore::update`](crate::MemoryStore::update).
+    ///
+    /// Takes effect like [`upsert_if`](Self::upsert_if), in the place of the very
+    /// version, or of the absence, that `change` has seen; if `change` declines,
+    /// where that was seen.
     ///
     /// # Errors
     ///
