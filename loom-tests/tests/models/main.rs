@@ -34,9 +34,10 @@ fn main() {
     let bounds = bounds::programs()
         .into_iter()
         .map(|program| ("bound", program));
-    let trials = pairs
+    // The quick ones first.
+    let trials = bounds
+        .chain(pairs)
         .chain(triples)
-        .chain(bounds)
         .map(|(kind, program)| {
             let name = format!("{kind}, {}", program.name());
             Trial::test(name.clone(), move || {
