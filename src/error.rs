@@ -51,7 +51,10 @@ pub enum StoreError {
     InvalidSnapshot(#[from] SnapshotError),
 
     /// A conditional write did not find what it expected, and wrote nothing.
-    #[error("conflict: expected {expected} of user {user_id}, found {}", Found(*actual))]
+    ///
+    /// The message leaves the user id out: conflicts are ordinary, and end up in
+    /// logs and on spans that are to be without ids.
+    #[error("conflict: expected {expected}, found {}", Found(*actual))]
     Conflict {
         /// The user that was to be written.
         user_id: String,

@@ -383,15 +383,16 @@ pub trait StateStoreExt: StateStore {
     ///
     /// It is made of [`get_versioned`](StateStore::get_versioned) and
     /// [`upsert_if`](StateStore::upsert_if), at most [`UPDATE_ATTEMPTS`] times,
-    /// without a pause: every attempt that fails means that another write of
-    /// this user has succeeded.
+    /// without a pause: every attempt that fails means that another write or
+    /// removal of this user has succeeded.
     ///
     /// # Errors
     ///
     /// [`StoreError::InvalidSnapshot`] if the builder does not make a snapshot;
     /// [`StoreError::Conflict`] if even the last attempt met another write;
     /// [`StoreError::Unsupported`] if the backend has no conditional writes; and
-    /// the errors of the two methods. In every case nothing has changed.
+    /// the errors of the two methods. Nothing has changed then, as far as the
+    /// contract says so of errors.
     ///
     /// ```
     /// # use attuned_store::{MemoryStore, StateSnapshot, StateStore, StateStoreExt, StoreError};

@@ -3,8 +3,9 @@
 //! **The chain orders, the queue owns.** Every [`Version`] points weakly at the
 //! one it superseded, so the newest version leads to the whole history, in the
 //! order in which the versions took effect. What keeps superseded versions
-//! alive is a bounded queue, from which the oldest are evicted when it is full. The
-//! queue is never read: its order does not matter to a reader, only what it owns.
+//! alive is a bounded queue, from which the oldest are evicted when it is full.
+//! The queue is never read: its order does not matter to a reader, only what it
+//! owns.
 //!
 //! Terms of the arguments below:
 //! - The *head* is the newest version. It is swapped atomically and is the only
@@ -15,9 +16,10 @@
 //!   a history may show. The queue has room for a few more ([`slack`]).
 //!
 //! **Ownership.** A superseded version inside the window is owned, at each
-//! moment, by the queue or by a writer that is handing it over. It follows that
-//! a weak link inside the window can fail to upgrade only when the head has
-//! moved on so far that the link has left the window, or the timeline is closed.
+//! moment, by the queue or by a writer that has it in hand: on its way into the
+//! queue, or out of it and back. It follows that a weak link inside the window
+//! can fail to upgrade only when the head has moved on so far that the link has
+//! left the window, or the timeline is closed.
 //!
 //! Nothing here blocks or waits for another thread, with one exception:
 //! `ArrayQueue` spins while another writer is inside the slot that it needs.
@@ -116,8 +118,9 @@ impl<V: Clone> Timeline<V> {
 
     /// Makes `version` the newest one, or gives it back if the timeline is closed.
     ///
-    /// A version replaced by another writer in between is no failure: the loop
-    /// goes on with what that writer left. Some writer made progress.
+    /// Takes effect like [`replace`](Self::replace). A version replaced by another
+    /// writer in between is no failure: the loop goes on with what that writer
+    /// left. Some writer made progress.
     pub(crate) fn publish(
         &self,
         mut version: Arc<Version<V>>,
@@ -166,8 +169,9 @@ impl<V: Clone> Timeline<V> {
             });
         };
         let sequence = current.sequence + 1;
-        // Each atomic update waits for all reads before it. So the queue's cache
-        // lines, which are needed later, are asked for while the head's arrive.
+        // On x86 each atomic update waits for all reads before it. So the queue's
+        // cache lines, which are needed later, are asked for while the head's
+        // arrive.
         touch(&self.superseded);
         // Held from here on, not only protected: the swap would have to pay off
         // the protection, which costs more than a reference count.

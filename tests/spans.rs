@@ -213,7 +213,7 @@ fn a_conditional_write_has_the_span_of_a_write() {
             .unwrap_err();
     });
     let error = format!(
-        "text conflict: expected revision {} of user grace, found no snapshot",
+        "text conflict: expected revision {}, found no snapshot",
         u64::MAX
     );
     assert_eq!(
@@ -399,6 +399,35 @@ fn a_span_is_a_child_of_the_one_that_the_caller_is_in() {
             ("attuned.store.get", Some("request")),
         ]
     );
+}
+
+/// Errors are recorded as text: what is kept out of one field must not come in
+/// by another.
+#[test]
+fn an_error_does_not_bring_in_the_id_that_a_span_leaves_out() {
+    let bounded = |field| {
+        let builder = MemoryStore::builder().user_id_field(field).max_users(1);
+        builder.build().unwrap()
+    };
+    for field in [UserIdField::Hash, UserIdField::Off] {
+        let store = bounded(field);
+        let contract: &dyn StateStore = &store;
+        let spans = observe(|| async {
+            let never = Expected::At(Revision::from(u64::MAX));
+            let conflict = contract.upsert_if(snapshot("personal", 1), never).await;
+            conflict.unwrap_err();
+            contract.upsert_latest(snapshot("first", 1)).await.unwrap();
+            let refused = contract.upsert_latest(snapshot("personal", 1)).await;
+            refused.unwrap_err();
+            contract.get_latest("personal data").await.unwrap_err();
+            contract.get_many(&["personal data"]).await.unwrap_err();
+        });
+        let errors = spans
+            .iter()
+            .filter(|span| span.fields.contains_key("error"));
+        assert_eq!(errors.count(), 4, "{spans:?}");
+        assert!(!format!("{spans:?}").contains("personal"), "{spans:?}");
+    }
 }
 
 #[test]

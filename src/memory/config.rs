@@ -178,7 +178,7 @@ impl<S> MemoryStoreBuilder<S> {
     ///
     /// The default is the standard library's randomly keyed SipHash-1-3, which
     /// resists hash flooding: user ids come from outside. The resistance costs
-    /// about 150 of the 425 instructions of a `latest` with an id of 16 bytes
+    /// about a third of the instructions of a `latest` with an id of 16 bytes
     /// (x86_64, against foldhash; `cargo bench -p attuned-store-benches --bench
     /// operations hasher` shows it in time). Where the ids are your own, it can
     /// be saved.

@@ -2,7 +2,7 @@
 //!
 //! They hash as their bytes and nothing else. A `str` adds a byte that keeps
 //! several texts in one hash apart, which a key that is a single text does not
-//! need: it is a tenth of the instructions of hashing a short id.
+//! need.
 
 use std::hash::{Hash, Hasher};
 

@@ -219,7 +219,7 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// caller expects, and returns the revision of this write.
     ///
     /// Takes effect like [`upsert`](Self::upsert), in one step with the
-    /// comparison, and costs the same; lock-free like it.
+    /// comparison. Costs the same, and may wait where that may.
     ///
     /// # Errors
     ///
@@ -253,7 +253,7 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// called again with what that write has left. So it may run several times,
     /// and should have no effects of its own; if it panics, nothing has changed.
     /// There is no bound on the number of times, since each means that another
-    /// write of this user has succeeded. It runs on a pin (see
+    /// write or removal of this user has succeeded. It runs on a pin (see
     /// [`pin`](Self::pin)) and should be short.
     ///
     /// # Errors
@@ -409,7 +409,8 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// Calls `visit` with the latest snapshot of each user, in no order.
     ///
     /// Every user who is there during the whole call is visited once; one who
-    /// comes or goes meanwhile may be or may not be. Each snapshot is the latest
+    /// comes or goes meanwhile may be or may not be, and one who goes and comes
+    /// back may be visited twice. Each snapshot is the latest
     /// at its own moment: there is no view of the whole store at one instant.
     ///
     /// It all runs on one pin (see [`pin`](Self::pin)), so with many users it

@@ -25,7 +25,9 @@ pub struct Stats {
     /// Users that were removed, by whichever operation.
     pub deletes: u64,
     /// Conditional writes that found something else than they expected.
-    /// Those that [`update`](crate::MemoryStore::update) repeats do not count.
+    /// What [`MemoryStore::update`](crate::MemoryStore::update) repeats does not
+    /// count; what [`StateStoreExt::update`](crate::StateStoreExt::update)
+    /// repeats does, since it makes conditional writes.
     pub conflicts: u64,
 }
 
