@@ -131,8 +131,8 @@ pub use async_trait::async_trait;
 
 pub use error::{Result, StoreError};
 pub use memory::{
-    ConfigError, MAX_CAPACITY, MAX_HISTORY_PER_USER, MemoryStore, MemoryStoreBuilder,
-    MemoryStoreConfig, PinnedView, Stats, UserIdField,
+    ConfigError, DefaultHashBuilder, DefaultHasher, MAX_CAPACITY, MAX_HISTORY_PER_USER,
+    MemoryStore, MemoryStoreBuilder, MemoryStoreConfig, PinnedView, Stats, UserIdField,
 };
 pub use revision::{Expected, Revision, Versioned};
 pub use snapshot::{

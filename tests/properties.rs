@@ -181,7 +181,7 @@ impl Held {
 /// The three interfaces to one store, and the model of it.
 struct Session<'a> {
     store: &'a MemoryStore,
-    view: PinnedView<'a, std::hash::RandomState>,
+    view: PinnedView<'a, attuned_store::DefaultHashBuilder>,
     contract: &'a dyn StateStore,
     runtime: &'a tokio::runtime::Runtime,
     model: Model,

@@ -50,7 +50,7 @@ impl Environment {
             rustc: env!("BENCH_RUSTC").to_owned(),
             target: env!("BENCH_TARGET").to_owned(),
             allocator: "the system's".to_owned(),
-            hasher: "std::hash::RandomState (SipHash-1-3)".to_owned(),
+            hasher: "foldhash (attuned-store 1.0.1: SipHash-1-3)".to_owned(),
             packages: packages(LOCK),
             date: output("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]),
             command: command(),

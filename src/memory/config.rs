@@ -1,8 +1,9 @@
 //! How a [`MemoryStore`] is set up, and which settings are refused.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
 use super::MemoryStore;
+use super::hasher::DefaultHashBuilder;
 use super::spans::UserIdField;
 
 /// The longest history that can be asked for, in entries a user: 65,536.
@@ -103,7 +104,7 @@ pub enum ConfigError {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct MemoryStoreBuilder<S = RandomState> {
+pub struct MemoryStoreBuilder<S = DefaultHashBuilder> {
     pub(super) history: Option<usize>,
     pub(super) capacity: usize,
     pub(super) max_users: Option<usize>,
@@ -118,7 +119,7 @@ impl MemoryStoreBuilder {
             capacity: 0,
             max_users: None,
             user_id_field: UserIdField::default(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
 }
@@ -176,12 +177,22 @@ impl<S> MemoryStoreBuilder<S> {
 
     /// Hashes user ids with `hasher`.
     ///
-    /// The default is the standard library's randomly keyed SipHash-1-3, which
-    /// resists hash flooding: user ids come from outside. The resistance costs
-    /// about a third of the instructions of a `latest` with an id of 16 bytes
-    /// (x86_64, against foldhash; `cargo bench -p attuned-store-benches --bench
-    /// operations hasher` shows it in time). Where the ids are your own, it can
-    /// be saved.
+    /// The default is [`DefaultHashBuilder`]: fast, and seeded at random, but not
+    /// cryptographic. Where strangers choose user ids and can measure very exactly
+    /// how long calls take, give it the standard library's `RandomState`, which is
+    /// SipHash-1-3 and was made to withstand them. It takes some 160 instructions
+    /// more for an id of 16 bytes, half as many again as a whole `latest`
+    /// (x86_64; `cargo bench -p attuned-store-benches --bench operations hasher`
+    /// shows it in time).
+    ///
+    /// ```
+    /// use std::hash::RandomState;
+    /// use attuned_store::MemoryStore;
+    ///
+    /// let store = MemoryStore::builder().hasher(RandomState::new()).build()?;
+    /// # assert!(store.is_empty());
+    /// # Ok::<(), attuned_store::ConfigError>(())
+    /// ```
     ///
     /// The hasher must be a good one, and keyed if ids are not your own. With
     /// papaya 0.2.5, ids whose hashes collide are worse than slow: the 32nd user

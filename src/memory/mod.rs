@@ -3,13 +3,14 @@
 mod bound;
 mod config;
 mod contract;
+mod hasher;
 mod key;
 mod spans;
 mod stats;
 mod view;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use self::bound::UserBound;
@@ -23,6 +24,7 @@ use crate::{Expected, Result, Revision, Source, StateSnapshot, StateSnapshotBuil
 pub use config::{
     ConfigError, MAX_CAPACITY, MAX_HISTORY_PER_USER, MemoryStoreBuilder, MemoryStoreConfig,
 };
+pub use hasher::{DefaultHashBuilder, DefaultHasher};
 pub use spans::UserIdField;
 pub use stats::Stats;
 pub use view::PinnedView;
@@ -96,7 +98,7 @@ pub use view::PinnedView;
 /// assert!(store.latest("ada").is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct MemoryStore<S = RandomState> {
+pub struct MemoryStore<S = DefaultHashBuilder> {
     shared: Arc<Shared<S>>,
 }
 

@@ -1,6 +1,6 @@
 //! `dashmap`, with one entry a user.
 
-use std::hash::RandomState;
+use foldhash::fast::RandomState;
 
 use attuned_store::StateSnapshot;
 use dashmap::mapref::entry::Entry;
@@ -20,7 +20,7 @@ impl Contender for DashMap {
 
     fn new(history: Option<usize>, capacity: usize) -> Self {
         Self {
-            users: dashmap::DashMap::with_capacity_and_hasher(capacity, RandomState::new()),
+            users: dashmap::DashMap::with_capacity_and_hasher(capacity, RandomState::default()),
             history,
         }
     }

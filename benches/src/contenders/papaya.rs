@@ -1,7 +1,7 @@
 //! Bare `papaya`, without history: as fast as a read through this map can be.
 //! It keeps less than the others, so no claim rests on beating it.
 
-use std::hash::RandomState;
+use foldhash::fast::RandomState;
 use std::sync::Arc;
 
 use attuned_store::StateSnapshot;
@@ -20,7 +20,7 @@ impl Contender for Papaya {
         // nobody finishes, reads search two tables.
         let users = papaya::HashMap::builder()
             .capacity(capacity)
-            .hasher(RandomState::new())
+            .hasher(RandomState::default())
             .resize_mode(papaya::ResizeMode::Blocking);
         Self(users.build())
     }

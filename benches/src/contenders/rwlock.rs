@@ -1,9 +1,9 @@
 //! A `HashMap` under one reader-writer lock: the standard library's and
 //! `parking_lot`'s.
 
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::RandomState;
 use std::ops::{Deref, DerefMut};
 
 use attuned_store::StateSnapshot;
@@ -67,7 +67,7 @@ impl<L: Lock> Contender for Locked<L> {
     type Snapshot = StateSnapshot;
 
     fn new(history: Option<usize>, capacity: usize) -> Self {
-        let users = HashMap::with_capacity_and_hasher(capacity, RandomState::new());
+        let users = HashMap::with_capacity_and_hasher(capacity, RandomState::default());
         Self {
             users: L::new(users),
             history,

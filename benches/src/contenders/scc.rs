@@ -1,6 +1,6 @@
 //! `scc::HashMap`, with one entry a user.
 
-use std::hash::RandomState;
+use foldhash::fast::RandomState;
 
 use attuned_store::StateSnapshot;
 use scc::hash_map::Entry;
@@ -20,7 +20,7 @@ impl Contender for Scc {
 
     fn new(history: Option<usize>, capacity: usize) -> Self {
         Self {
-            users: scc::HashMap::with_capacity_and_hasher(capacity, RandomState::new()),
+            users: scc::HashMap::with_capacity_and_hasher(capacity, RandomState::default()),
             history,
         }
     }
