@@ -11,59 +11,68 @@ use crate::{Expected, Result, Revision, StateSnapshot, StateStore, Versioned};
 #[async_trait]
 impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
     async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
-        let span = self.shared.user_id_field.upsert(snapshot.user_id());
-        spans::observe(&span, || self.upsert(snapshot), |()| {})
+        let ids = self.shared.user_id_field;
+        spans::observe(
+            snapshot,
+            |snapshot| ids.upsert(snapshot.user_id()),
+            |snapshot| self.upsert(snapshot),
+            |_, ()| {},
+        )
     }
 
     async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
-        let span = self.shared.user_id_field.get(user_id);
+        let ids = self.shared.user_id_field;
         spans::observe(
-            &span,
-            || {
-                let latest = self.latest(user_id);
-                valid_if_absent(user_id, latest.is_none())?;
-                Ok(latest)
+            user_id,
+            |user_id| ids.get(user_id),
+            |user_id| match self.latest(user_id) {
+                None => none_if_valid(user_id),
+                latest => Ok(latest),
             },
-            |latest| {
+            |span, latest| {
                 span.record("found", latest.is_some());
             },
         )
     }
 
     async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
-        let span = self.shared.user_id_field.get(user_id);
+        let ids = self.shared.user_id_field;
         spans::observe(
-            &span,
-            || {
-                let latest = self.versioned(user_id);
-                valid_if_absent(user_id, latest.is_none())?;
-                Ok(latest)
+            user_id,
+            |user_id| ids.get(user_id),
+            |user_id| match self.versioned(user_id) {
+                None => none_if_valid(user_id),
+                latest => Ok(latest),
             },
-            |latest| {
+            |span, latest| {
                 span.record("found", latest.is_some());
             },
         )
     }
 
     async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
-        let span = self.shared.user_id_field.upsert(snapshot.user_id());
-        spans::observe(&span, || self.upsert_if(snapshot, expected), |_| {})
+        let ids = self.shared.user_id_field;
+        spans::observe(
+            snapshot,
+            |snapshot| ids.upsert(snapshot.user_id()),
+            |snapshot| self.upsert_if(snapshot, expected),
+            |_, _| {},
+        )
     }
 
     async fn get_many(&self, user_ids: &[&str]) -> Result<Vec<Option<StateSnapshot>>> {
-        let span = spans::get_many(user_ids.len());
         spans::observe(
-            &span,
-            || {
+            user_ids,
+            |user_ids| spans::get_many(user_ids.len()),
+            |user_ids| {
                 let view = self.pin();
-                let read = |user_id: &&str| {
-                    let latest = view.latest(user_id);
-                    valid_if_absent(user_id, latest.is_none())?;
-                    Ok(latest)
+                let read = |user_id: &&str| match view.latest(user_id) {
+                    None => none_if_valid(user_id),
+                    latest => Ok(latest),
                 };
                 user_ids.iter().map(read).collect()
             },
-            |snapshots: &Vec<_>| {
+            |span, snapshots: &Vec<_>| {
                 span.record("found", snapshots.iter().flatten().count());
             },
         )
@@ -85,45 +94,50 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
     }
 
     async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
-        let span = self.shared.user_id_field.history(user_id, limit);
+        let ids = self.shared.user_id_field;
         spans::observe(
-            &span,
-            || {
+            user_id,
+            |user_id| ids.history(user_id, limit),
+            |user_id| {
                 let history = self.history(user_id, limit);
-                valid_if_absent(user_id, history.is_empty())?;
+                if history.is_empty() {
+                    validate_user_id(user_id)?;
+                }
                 Ok(history)
             },
-            |history| {
+            |span, history| {
                 span.record("entries", history.len());
             },
         )
     }
 
     async fn delete(&self, user_id: &str) -> Result<bool> {
-        let span = self.shared.user_id_field.delete(user_id);
+        let ids = self.shared.user_id_field;
         spans::observe(
-            &span,
-            || {
+            user_id,
+            |user_id| ids.delete(user_id),
+            |user_id| {
                 let removed = self.remove(user_id);
-                valid_if_absent(user_id, !removed)?;
+                if !removed {
+                    validate_user_id(user_id)?;
+                }
                 Ok(removed)
             },
-            |removed| {
+            |span, removed| {
                 span.record("removed", removed);
             },
         )
     }
 
     async fn health_check(&self) -> Result<()> {
-        spans::observe(&spans::health(), || Ok(()), |()| {})
+        spans::observe((), |()| spans::health(), |()| Ok(()), |_, ()| {})
     }
 }
 
-/// Refuses an id that breaks the rules, but only if nothing was found under it:
-/// whatever is stored has a valid id, so a hit does not pay for the check.
-fn valid_if_absent(user_id: &str, absent: bool) -> Result<()> {
-    if absent {
-        validate_user_id(user_id)?;
-    }
-    Ok(())
+/// For an id under which nothing was found: an error if it breaks the rules.
+/// Whatever is stored has a valid id, so a hit does not pay for the check.
+#[cold]
+fn none_if_valid<T>(user_id: &str) -> Result<Option<T>> {
+    validate_user_id(user_id)?;
+    Ok(None)
 }
