@@ -6,10 +6,9 @@
 //!   backend keeps. [`StateStoreExt`] adds conveniences to all of them.
 //! - [`MemoryStore`] is the default backend. Its reads never block; every
 //!   operation on a user is linearizable. Beside the trait it has a synchronous
-//!   interface, whose calls take little more than half the instructions, because they
-//!   box no future.
-//! - [`StateSnapshot`] is what is stored: immutable, always valid, and a
-//!   reference count to clone.
+//!   interface, whose calls take half the instructions, because they box no future.
+//! - [`StateSnapshot`] is what is stored: immutable, always valid, and cloned
+//!   without an allocation.
 //! - [`StoreError`] says what went wrong.
 //!
 //! # Example
@@ -41,8 +40,8 @@
 //!
 //! Hold an `Arc<dyn StateStore>` where the backend is to be exchangeable. Hold a
 //! [`MemoryStore`] where it is not, or on a path where a boxed future is too
-//! much: [`MemoryStore::with_latest`] reads a snapshot in place, without a
-//! future, an allocation or a reference count.
+//! much: [`MemoryStore::with_latest`] reads a snapshot without a future, an
+//! allocation or a reference count.
 //!
 //! # Beyond get and put
 //!

@@ -8,7 +8,13 @@
 //! then makes this module public for the models to test the stand-ins themselves.
 
 #[cfg(not(attuned_loom))]
+mod mirror;
+#[cfg(attuned_loom)]
+pub mod mirror;
+
+#[cfg(not(attuned_loom))]
 mod real {
+    pub(crate) use super::mirror::Mirror;
     pub(crate) use arc_swap::{ArcSwapOption, Guard};
     pub(crate) use crossbeam_queue::ArrayQueue;
     pub(crate) use once_cell::race::OnceBox;

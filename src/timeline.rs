@@ -5,11 +5,13 @@
 //! order in which the versions took effect. What keeps superseded versions
 //! alive is a bounded queue, from which the oldest are evicted when it is full.
 //! The queue is never read: its order does not matter to a reader, only what it
-//! owns.
+//! owns. And a [`Mirror`] has a copy of the newest value, if that is small, for
+//! quick reading.
 //!
 //! Terms of the arguments below:
 //! - The *head* is the newest version. It is swapped atomically and is the only
-//!   place where an operation on a timeline takes effect.
+//!   place where an operation on a timeline takes effect; a reader of the mirror
+//!   takes part in it without looking.
 //! - A version's *sequence* is its position in the timeline, counted from 1
 //!   without gaps, because each is placed after the very version it replaced.
 //! - The *window* is the newest `retention` sequences, judged from the head: what
@@ -21,6 +23,12 @@
 //! can fail to upgrade only when the head has moved on so far that the link has
 //! left the window, or the timeline is closed.
 //!
+//! **The mirror** is told of a version twice: before the head can become that
+//! version, and after it has. So what it shows is of the head, at some moment while
+//! it is read ([`Mirror::look`] has the argument); and it shows nothing from before a
+//! head is replaced until the mirror is changed, too. Then, and for values that it
+//! cannot hold, readers go to the head itself.
+//!
 //! Nothing here blocks or waits for another thread, with one exception:
 //! `ArrayQueue` spins while another writer is inside the slot that it needs.
 
@@ -29,8 +37,18 @@ use std::iter;
 use smallvec::SmallVec;
 
 use crate::sync::{
-    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, OnceBox, Ordering, Weak, slack, touch,
+    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, Mirror, OnceBox, Ordering, Weak, slack, touch,
 };
+
+/// What a mirror can hold. With its two counters these make 72 bytes, and with the
+/// key and the rest of a timeline 120, which is an entry of the map.
+pub(crate) const MIRRORED_WORDS: usize = 7;
+
+/// A value that a timeline can keep.
+pub(crate) trait Mirrored: Clone {
+    /// The value as words from which it can be told, if so few are enough.
+    fn to_words(&self) -> Option<[u64; MIRRORED_WORDS]>;
+}
 
 /// A value, its place in a timeline, and the way to the one it superseded.
 // In this order, what the kernel needs of a version is in the cache line of its
@@ -43,7 +61,7 @@ pub(crate) struct Version<V> {
     value: V,
 }
 
-impl<V: Clone> Version<V> {
+impl<V: Mirrored> Version<V> {
     /// A version that is in no timeline yet.
     pub(crate) fn unpublished(value: V) -> Self {
         Self {
@@ -87,6 +105,8 @@ pub(crate) struct Unpublished<V> {
 /// Every method takes effect at one access of the head, named in its comment.
 #[derive(Debug)]
 pub(crate) struct Timeline<V> {
+    /// A copy of the newest version's value, for quick reading.
+    mirror: Mirror<MIRRORED_WORDS>,
     /// The newest version; `None` once the timeline is closed, which is final.
     head: ArcSwapOption<Version<V>>,
     /// What a sequence needs to be a revision; 0 until somebody asks for one.
@@ -96,10 +116,11 @@ pub(crate) struct Timeline<V> {
     superseded: OnceBox<ArrayQueue<Arc<Version<V>>>>,
 }
 
-impl<V: Clone> Timeline<V> {
+impl<V: Mirrored> Timeline<V> {
     pub(crate) fn starting_with(version: &mut Arc<Version<V>>) -> Self {
         Version::place(version, 1, Weak::new());
         Self {
+            mirror: Mirror::of_first(version.value.to_words()),
             head: ArcSwapOption::new(Some(Arc::clone(version))),
             revision_base: AtomicU64::new(0),
             superseded: OnceBox::new(),
@@ -110,6 +131,20 @@ impl<V: Clone> Timeline<V> {
     /// the load of the head.
     pub(crate) fn latest(&self) -> Head<V> {
         self.head.load()
+    }
+
+    /// The newest version, held; `None` if the timeline is closed.
+    // Apart, so that it is not in the way of what is read from the mirror.
+    #[inline(never)]
+    pub(crate) fn head_version(&self) -> Option<Arc<Version<V>>> {
+        Guard::into_inner(self.head.load())
+    }
+
+    /// The newest version's sequence and the words of its value, if the mirror has
+    /// them. Takes effect at some moment between the beginning and the end.
+    #[inline]
+    pub(crate) fn mirrored(&self) -> Option<(u64, [u64; MIRRORED_WORDS])> {
+        self.mirror.look()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -156,6 +191,10 @@ impl<V: Clone> Timeline<V> {
     ///
     /// The pointer cannot have changed and changed back: `head` keeps the
     /// version alive, so no other can have its address.
+    ///
+    /// The mirror shows the version replaced no longer than up to the announcement,
+    /// hence nothing old from the swap on. An announcement whose swap fails does no
+    /// harm: another version with that sequence, or the end, is already there.
     pub(crate) fn replace(
         &self,
         head: Head<V>,
@@ -183,11 +222,16 @@ impl<V: Clone> Timeline<V> {
             _ => Weak::new(),
         };
         Version::place(&mut version, sequence, previous);
+        self.mirror.announce(sequence);
         let found = self
             .head
             .compare_and_swap(&head, Some(Arc::clone(&version)));
         if !same(&found, &head) {
             return Err(Unpublished { version, found });
+        }
+        // Late, if other writers have come after this one: then it is ignored.
+        if let Some(words) = version.value.to_words() {
+            self.mirror.show(sequence, words);
         }
         // The history is already right for every reader: the version replaced
         // is in the window and owned, by us.
@@ -289,8 +333,14 @@ impl<V: Clone> Timeline<V> {
     /// A repeated walk is thus as long as the number of writes that came in
     /// between, and a reader that takes a step faster than a writer a write
     /// catches up.
-    pub(crate) fn history(&self, limit: usize, retention: usize) -> Vec<Arc<Version<V>>> {
-        let mut held: Vec<Arc<Version<V>>> = Vec::new();
+    pub(crate) fn history<T>(
+        &self,
+        limit: usize,
+        retention: usize,
+        hold: impl Fn(Arc<Version<V>>) -> T,
+    ) -> Vec<T> {
+        let mut held = Vec::new();
+        let mut newest_held = 0;
         loop {
             let head = Guard::into_inner(self.head.load());
             let Some(newest) = &head else {
@@ -300,26 +350,25 @@ impl<V: Clone> Timeline<V> {
                 .min(retention)
                 .min(usize::try_from(newest.sequence).unwrap_or(usize::MAX));
 
+            let sequence = newest.sequence;
             let mut walk = Vec::with_capacity(complete);
             let mut next = head;
             while walk.len() < complete
                 && let Some(version) = next
             {
-                if held
-                    .first()
-                    .is_some_and(|held| held.sequence == version.sequence)
-                {
+                if version.sequence == newest_held {
                     walk.append(&mut held);
                     walk.truncate(complete);
                     break;
                 }
                 next = version.previous.upgrade();
-                walk.push(version);
+                walk.push(hold(version));
             }
             if walk.len() == complete {
                 return walk;
             }
             held = walk;
+            newest_held = sequence;
         }
     }
 
@@ -374,6 +423,9 @@ impl<V: Clone> Timeline<V> {
     /// still true then, as nothing was written since. A writer that comes later
     /// finds `None` and starts a new timeline.
     ///
+    /// The mirror is told of it as if it were a version, of which there is none to
+    /// show: from then on it never shows anything.
+    ///
     /// The floor is raised before: whoever sees the timeline closed must find
     /// no revision of it above the floor. Raising it in vain does no harm.
     ///
@@ -387,11 +439,13 @@ impl<V: Clone> Timeline<V> {
         floor
             .0
             .fetch_max(self.revision(last, floor), Ordering::AcqRel);
+        self.mirror.announce(last + 1);
         let found = self.head.compare_and_swap(&*head, None);
         if !same(&found, &head) {
             return Err(found);
         }
         // Not left to the timeline's own end, which pinned readers delay.
+        self.mirror.wipe();
         if let Some(superseded) = self.superseded.get() {
             while superseded.pop().is_some() {}
         }

@@ -261,7 +261,7 @@ mod operations {
             store.upsert(snapshot("ada", at)).unwrap();
             let latest = store.latest("ada").unwrap();
             let history = store.history("ada", usize::MAX);
-            assert_eq!(address(&latest), address(&history[0]));
+            assert_eq!(latest, history[0]);
         }
     }
 
@@ -446,9 +446,8 @@ mod reading_in_place {
     fn the_closure_sees_the_snapshot_that_is_stored() {
         let store = MemoryStore::default();
         store.upsert(snapshot("ada", 1)).unwrap();
-        let seen = store.with_latest("ada", |snapshot| (address(snapshot), snapshot.clone()));
-        let latest = store.latest("ada").unwrap();
-        assert_eq!(seen, Some((address(&latest), latest)));
+        let seen = store.with_latest("ada", StateSnapshot::clone);
+        assert_eq!(seen, Some(snapshot("ada", 1)));
     }
 
     #[test]
@@ -751,7 +750,7 @@ mod handles {
             let fresh = snapshot("ada", at);
             let before = address(&fresh);
             store.upsert(fresh).unwrap();
-            assert_eq!(address(&store.latest("ada").unwrap()), before);
+            assert_eq!(address(&store.history("ada", 1)[0]), before);
         }
     }
 
@@ -761,9 +760,72 @@ mod handles {
         store.upsert(snapshot("ada", 1)).unwrap();
         let shared = snapshot("ada", 2);
         store.upsert(shared.clone()).unwrap();
-        let stored = store.latest("ada").unwrap();
-        assert_ne!(address(&stored), address(&shared));
-        assert_eq!(stored, shared);
+        let stored = &store.history("ada", 1)[0];
+        assert_ne!(address(stored), address(&shared));
+        assert_eq!(*stored, shared);
+    }
+
+    /// Nothing that a reader holds of a small snapshot is the store's, so readers
+    /// share no reference count, and a removal frees it.
+    #[test]
+    fn a_small_snapshot_is_read_as_a_copy_and_a_large_one_as_a_handle() {
+        let store = with_history(3);
+        for (user, axes, is_copy) in [("ada", 3, true), ("grace", 4, false)] {
+            // 11 bytes each, of 40.
+            let axes = (0..axes).map(|axis| (format!("axis_{axis}"), 0.25));
+            let fresh = StateSnapshot::builder()
+                .user_id(user)
+                .axes(axes)
+                .build()
+                .unwrap();
+            let before = address(&fresh);
+            store.upsert(fresh).unwrap();
+            let read = [
+                store.latest(user).unwrap(),
+                store.versioned(user).unwrap().snapshot,
+            ];
+            for read in &read {
+                assert_eq!(address(read) != before, is_copy, "{user}");
+                assert_eq!(*read, store.history(user, 1)[0], "{user}");
+            }
+        }
+    }
+
+    /// The mirror of a user is of the latest snapshot, whatever came before it.
+    #[test]
+    fn small_and_large_snapshots_can_follow_each_other() {
+        let store = with_history(3);
+        for axes in [3, 4, 4, 3, 3, 4] {
+            let axes = (0..axes).map(|axis| (format!("axis_{axis}"), 0.25));
+            let written = StateSnapshot::builder()
+                .user_id("ada")
+                .axes(axes)
+                .build()
+                .unwrap();
+            store.upsert(written.clone()).unwrap();
+            assert_eq!(store.latest("ada").as_ref(), Some(&written));
+            assert_eq!(
+                store.with_latest("ada", StateSnapshot::clone).as_ref(),
+                Some(&written)
+            );
+            assert_eq!(
+                store.versioned("ada").map(|latest| latest.snapshot),
+                Some(written)
+            );
+        }
+        assert!(store.remove("ada"));
+        assert_eq!(store.latest("ada"), None);
+    }
+
+    #[test]
+    fn a_copy_can_be_stored_again() {
+        let store = with_history(3);
+        store.upsert(snapshot("ada", 1)).unwrap();
+        let copy = store.latest("ada").unwrap();
+        assert!(store.remove("ada"));
+        store.upsert(copy.clone()).unwrap();
+        store.upsert(copy.clone()).unwrap();
+        assert_eq!(store.history("ada", usize::MAX), [copy.clone(), copy]);
     }
 
     #[test]

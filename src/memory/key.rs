@@ -22,6 +22,10 @@ impl UserKey {
         Self(user_id)
     }
 
+    pub(super) fn text(&self) -> &SmolStr {
+        &self.0
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }

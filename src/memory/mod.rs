@@ -16,7 +16,6 @@ use std::sync::Arc;
 use self::bound::UserBound;
 use self::key::UserKey;
 use self::stats::Tally;
-use crate::snapshot::SnapshotData;
 use crate::sync::{HashMap, ResizeMode};
 use crate::timeline::{RevisionFloor, Timeline};
 use crate::{Expected, Result, Revision, Source, StateSnapshot, StateSnapshotBuilder, Versioned};
@@ -37,11 +36,17 @@ pub use view::PinnedView;
 ///
 /// | read | costs beside the lookup |
 /// |---|---|
-/// | [`with_latest`](Self::with_latest) | nothing: the closure sees the snapshot where it is |
-/// | [`latest`](Self::latest) | a reference count, which all readers of that snapshot share |
+/// | [`with_latest`](Self::with_latest) | a copy of 56 bytes; of a large snapshot two atomic updates of the thread's own memory |
+/// | [`latest`](Self::latest) | the same; of a large snapshot also a reference count, which all its readers share |
 /// | [`history`](Self::history) | a vector, and a reference count for each entry |
 /// | any of them on a [`pin`](Self::pin) | less: a pin for many reads, not for each |
 /// | [`StateStore`](crate::StateStore)'s methods | a boxed future; the same otherwise |
+///
+/// A snapshot is *large* if its user id has more than 23 bytes or its axes take more
+/// than 40 ([Memory](StateSnapshot#memory)). Others are read from a copy that the entry
+/// of the user has, by loads alone. In the moment between a write and the renewal of
+/// that copy, and after two writes of a user that met there until the next one,
+/// they are read like large ones.
 ///
 /// # Guarantees
 ///
@@ -73,6 +78,8 @@ pub use view::PinnedView;
 /// - The oldest snapshot of a history (of two or more entries) keeps the emptied
 ///   allocation of the one before it, to which a weak link leads, until it is
 ///   dropped itself. So it is with one that a caller holds.
+/// - A large snapshot that was read is a handle to what the store has, a small one
+///   a copy.
 /// - The removed entry, which has the user's id, is reclaimed when the threads
 ///   that were reading at that moment have gone on. If more threads are reading
 ///   at the time of a delete than the deleting thread has entries to reclaim,
@@ -103,7 +110,7 @@ pub struct MemoryStore<S = DefaultHashBuilder> {
 }
 
 struct Shared<S> {
-    users: HashMap<UserKey, Timeline<SnapshotData>, S>,
+    users: HashMap<UserKey, Timeline<StateSnapshot>, S>,
     /// `None`: no history is kept.
     history: Option<usize>,
     user_id_field: UserIdField,
@@ -309,15 +316,15 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// The latest snapshot of a user, or `None` if there is none, be it that
     /// `user_id` breaks the rules for user ids.
     ///
-    /// Takes effect at the load of the user's latest snapshot. Never blocks;
-    /// allocates nothing.
+    /// Takes effect at one moment between call and return, when it was the latest.
+    /// Never blocks; allocates nothing.
+    #[inline]
     #[must_use]
     pub fn latest(&self, user_id: &str) -> Option<StateSnapshot> {
         self.pin().latest(user_id)
     }
 
-    /// Calls `read` with the latest snapshot of a user, where it is, if there
-    /// is one.
+    /// Calls `read` with the latest snapshot of a user, if there is one.
     ///
     /// No reference count is touched, so threads that read the same user do not
     /// get in each other's way. Never blocks; allocates nothing.
@@ -337,6 +344,7 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// assert_eq!(tone, Some("warm"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn with_latest<R>(
         &self,
         user_id: &str,
@@ -350,6 +358,7 @@ impl<S: BuildHasher> MemoryStore<S> {
     ///
     /// Takes effect at the load of the user's latest snapshot. Never blocks;
     /// allocates nothing.
+    #[inline]
     #[must_use]
     pub fn versioned(&self, user_id: &str) -> Option<Versioned> {
         self.pin().versioned(user_id)

@@ -12,7 +12,7 @@ use super::Shared;
 use super::key::{UserId, UserKey};
 use super::stats::Stats;
 use crate::patch::Patch;
-use crate::snapshot::{SnapshotData, validate_user_id};
+use crate::snapshot::validate_user_id;
 use crate::sync::{Arc, HashMapRef, LocalGuard, Reclaim as _};
 use crate::timeline::{Timeline, Version};
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 /// It belongs to the thread that made it (it is not `Send`).
 pub struct PinnedView<'a, S> {
     shared: &'a Shared<S>,
-    users: HashMapRef<'a, UserKey, Timeline<SnapshotData>, S, LocalGuard<'a>>,
+    users: HashMapRef<'a, UserKey, Timeline<StateSnapshot>, S, LocalGuard<'a>>,
 }
 
 impl<'a, S: BuildHasher> PinnedView<'a, S> {
@@ -45,17 +45,17 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     ///
     /// The same.
     pub fn upsert(&self, snapshot: StateSnapshot) -> Result<()> {
-        let mut version = snapshot.0;
+        let mut version = snapshot.into_version();
         // The loop goes round only when another thread has, in between, made or
         // removed this very user; whichever it was has taken effect.
         loop {
-            if let Some(timeline) = self.users.get(&UserId(&version.value().user_id)) {
+            if let Some(timeline) = self.users.get(&UserId(version.value().user_id())) {
                 match timeline.publish(version, self.shared.retention()) {
                     Ok(_) => return Ok(()),
                     // Closed: its removal took effect before us.
                     Err(unpublished) => {
                         version = unpublished;
-                        self.clear_away(&version.value().user_id);
+                        self.clear_away(version.value().user_id());
                     }
                 }
             } else if self.insert(&mut version, |_| ())?.is_some() {
@@ -75,19 +75,19 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     ///
     /// The same.
     pub fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
-        let conflict = |version: &Version<SnapshotData>, actual| {
+        let conflict = |version: &Version<StateSnapshot>, actual| {
             self.shared.tally.conflict();
             Err(StoreError::Conflict {
-                user_id: version.value().user_id.to_string(),
+                user_id: version.value().user_id().to_owned(),
                 expected,
                 actual,
             })
         };
-        let mut version = snapshot.0;
+        let mut version = snapshot.into_version();
         // Round again for the same reason as in `upsert`, or because the user
         // was written in between: then there is a conflict to tell of.
         loop {
-            let Some(timeline) = self.users.get(&UserId(&version.value().user_id)) else {
+            let Some(timeline) = self.users.get(&UserId(version.value().user_id())) else {
                 if expected != Expected::Absent {
                     return conflict(&version, None);
                 }
@@ -102,7 +102,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
                 if expected != Expected::Absent {
                     return conflict(&version, None);
                 }
-                self.clear_away(&version.value().user_id);
+                self.clear_away(version.value().user_id());
                 continue;
             };
             let actual = self.revision(&timeline, current.sequence());
@@ -136,7 +136,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
         validate_user_id(user_id)?;
         let mut make = |current: Option<&StateSnapshot>| -> Result<_> {
             match change(current).into() {
-                Some(builder) => Ok(Some(builder.user_id(user_id).build()?.0)),
+                Some(builder) => Ok(Some(builder.user_id(user_id).build()?.into_version())),
                 None => Ok(None),
             }
         };
@@ -149,7 +149,10 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
                 let first = |timeline: &Timeline<_>| self.revision(timeline, 1);
                 match self.insert(&mut version, first)? {
                     Some(revision) => {
-                        return Ok(Some(Versioned::new(StateSnapshot(version), revision)));
+                        return Ok(Some(Versioned::new(
+                            StateSnapshot::shared(version),
+                            revision,
+                        )));
                     }
                     None => continue,
                 }
@@ -159,12 +162,15 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
                 self.clear_away(user_id);
                 continue;
             };
-            let Some(version) = make(Some(StateSnapshot::of_version(current)))? else {
+            let Some(version) = make(Some(current.value()))? else {
                 return Ok(None);
             };
             if let Ok(published) = timeline.replace(head, version, self.shared.retention()) {
                 let revision = self.revision(&timeline, published.sequence());
-                return Ok(Some(Versioned::new(StateSnapshot(published), revision)));
+                return Ok(Some(Versioned::new(
+                    StateSnapshot::shared(published),
+                    revision,
+                )));
             }
         }
     }
@@ -187,39 +193,52 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
 
     /// See [`MemoryStore::latest`](crate::MemoryStore::latest).
     #[must_use]
+    #[inline]
     pub fn latest(&self, user_id: &str) -> Option<StateSnapshot> {
-        self.with_latest(user_id, StateSnapshot::clone)
+        let (id, timeline) = self.users.get_key_value(&UserId(user_id))?;
+        match timeline.mirrored() {
+            Some((_, words)) => Some(StateSnapshot::from_words(id.text(), words)),
+            None => timeline.head_version().map(StateSnapshot::shared),
+        }
     }
 
     /// See [`MemoryStore::with_latest`](crate::MemoryStore::with_latest).
+    ///
+    /// Takes effect where the mirror does, or at the load of the head.
     ///
     /// A closed timeline means that the user was removed. That is the answer
     /// although the user may have been written again since: the timeline was in
     /// the map when it was found there, and as long as it is, nothing can have
     /// taken its place. So there was a moment, after the call began, at which
     /// the user was absent. The same holds for the other reads.
+    #[inline]
     pub fn with_latest<R>(
         &self,
         user_id: &str,
         read: impl FnOnce(&StateSnapshot) -> R,
     ) -> Option<R> {
-        let latest = self.users.get(&UserId(user_id))?.latest();
-        latest
-            .as_ref()
-            .map(|version| read(StateSnapshot::of_version(version)))
+        let (id, timeline) = self.users.get_key_value(&UserId(user_id))?;
+        if let Some((_, words)) = timeline.mirrored() {
+            return Some(read(&StateSnapshot::from_words(id.text(), words)));
+        }
+        let latest = timeline.latest();
+        latest.as_ref().map(|version| read(version.value()))
     }
 
     /// See [`MemoryStore::versioned`](crate::MemoryStore::versioned).
     #[must_use]
+    #[inline]
     pub fn versioned(&self, user_id: &str) -> Option<Versioned> {
-        let timeline = self.users.get(&UserId(user_id))?;
-        let latest = timeline.latest();
-        latest.as_ref().map(|version| {
-            Versioned::new(
-                StateSnapshot::of_version(version).clone(),
-                self.revision(&timeline, version.sequence()),
-            )
-        })
+        let (id, timeline) = self.users.get_key_value(&UserId(user_id))?;
+        let (snapshot, sequence) = match timeline.mirrored() {
+            Some((sequence, words)) => (StateSnapshot::from_words(id.text(), words), sequence),
+            None => {
+                let version = timeline.head_version()?;
+                let sequence = version.sequence();
+                (StateSnapshot::shared(version), sequence)
+            }
+        };
+        Some(Versioned::new(snapshot, self.revision(&timeline, sequence)))
     }
 
     /// See [`MemoryStore::history`](crate::MemoryStore::history).
@@ -231,12 +250,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
         let Some(timeline) = self.users.get(&UserId(user_id)) else {
             return Vec::new();
         };
-        // Collected in place: a snapshot is a version's handle and nothing more.
-        timeline
-            .history(limit, retention)
-            .into_iter()
-            .map(StateSnapshot)
-            .collect()
+        timeline.history(limit, retention, StateSnapshot::shared)
     }
 
     /// See [`MemoryStore::contains`](crate::MemoryStore::contains).
@@ -268,7 +282,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     pub fn for_each(&self, mut visit: impl FnMut(&StateSnapshot)) {
         for (_, timeline) in self.users.iter() {
             if let Some(version) = &*timeline.latest() {
-                visit(StateSnapshot::of_version(version));
+                visit(version.value());
             }
         }
     }
@@ -283,7 +297,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
         for (user_id, timeline) in self.users.iter() {
             let mut head = timeline.latest();
             while let Some(version) = &*head {
-                if keep(StateSnapshot::of_version(version)) {
+                if keep(version.value()) {
                     break;
                 }
                 match self.close(|| timeline.close_at(head, &self.shared.revision_floor)) {
@@ -310,7 +324,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
         self.shared.tally.stats(newest, self.shared.retention())
     }
 
-    fn revision(&self, timeline: &Timeline<SnapshotData>, sequence: u64) -> Revision {
+    fn revision(&self, timeline: &Timeline<StateSnapshot>, sequence: u64) -> Revision {
         Revision::from(timeline.revision(sequence, &self.shared.revision_floor))
     }
 
@@ -322,16 +336,16 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     /// update of that thread's timeline.
     fn insert<T>(
         &self,
-        version: &mut Arc<Version<SnapshotData>>,
-        inserted: impl FnOnce(&Timeline<SnapshotData>) -> T,
+        version: &mut Arc<Version<StateSnapshot>>,
+        inserted: impl FnOnce(&Timeline<StateSnapshot>) -> T,
     ) -> Result<Option<T>> {
-        let key = UserKey::new(version.value().user_id.clone());
+        let key = UserKey::new(version.value().user_id_text().clone());
         let timeline = Timeline::starting_with(version);
         let Some(bound) = &self.shared.bound else {
             let timeline = self.users.try_insert(key, timeline);
             return Ok(timeline.ok().map(|timeline| inserted(&timeline)));
         };
-        let user_id = version.value().user_id.as_str();
+        let user_id = version.value().user_id();
         bound.admit(
             || {
                 let timeline = self.users.try_insert(key, timeline);

@@ -60,6 +60,9 @@ const CUSTOM: u8 = 0x80;
 /// a single allocation.
 const INLINE_BYTES: usize = 8 * MIN_PACKED_LEN;
 
+/// How many words hold all that is not in an allocation of its own.
+pub(super) const AXES_WORDS: usize = INLINE_BYTES / size_of::<u64>();
+
 /// The packed length of an axis with a canonical name.
 const MIN_PACKED_LEN: usize = 1 + size_of::<f32>();
 
@@ -142,6 +145,33 @@ impl PackedAxes {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
         Ok(Self(bytes))
+    }
+
+    /// The length in bytes and the bytes, unless these are in an allocation of
+    /// their own.
+    pub(super) fn to_words(&self) -> Option<(u8, [u64; AXES_WORDS])> {
+        if self.0.spilled() {
+            return None;
+        }
+        let mut bytes = [0; INLINE_BYTES];
+        bytes.get_mut(..self.0.len())?.copy_from_slice(&self.0);
+        let mut words = [0; AXES_WORDS];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        // Not truncated: `INLINE_BYTES` is less than 256.
+        Some((self.0.len() as u8, words))
+    }
+
+    #[inline]
+    pub(super) fn from_words(len: u8, words: [u64; AXES_WORDS]) -> Self {
+        let mut bytes = [0; INLINE_BYTES];
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
+        // The minimum is never taken: the length is that of inline bytes.
+        let len = usize::from(len).min(INLINE_BYTES);
+        Self(SmallVec::from_buf_and_len(bytes, len))
     }
 
     pub(super) fn iter(&self) -> Axes<'_> {

@@ -8,8 +8,6 @@ use smol_str::SmolStr;
 use super::axes::{AxisName, PackedAxes};
 use super::validate::{SnapshotError, validate_confidence, validate_user_id};
 use super::{Redacted, SnapshotData, Source, StateSnapshot};
-use crate::sync::Arc;
-use crate::timeline::Version;
 
 /// Collects the parts of a [`StateSnapshot`].
 ///
@@ -129,10 +127,10 @@ impl StateSnapshotBuilder {
                 .updated_at_unix_ms
                 .unwrap_or_else(|| unix_ms(SystemTime::now())),
             confidence: self.confidence,
-            source: self.source,
+            source: self.source.code(),
             axes: PackedAxes::pack(self.axes)?,
         };
-        Ok(StateSnapshot(Arc::new(Version::unpublished(data))))
+        Ok(StateSnapshot::new(data))
     }
 }
 

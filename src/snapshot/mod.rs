@@ -9,10 +9,10 @@ mod source;
 mod validate;
 #[cfg(feature = "serde")]
 mod wire;
+mod words;
 
 use std::fmt;
 
-use ref_cast::{RefCastCustom, ref_cast_custom};
 use smol_str::SmolStr;
 
 pub use self::axes::Axes;
@@ -29,9 +29,7 @@ use crate::timeline::Version;
 ///
 /// A snapshot is immutable and always valid: it is made by a
 /// [builder](Self::builder), or by deserializing it, and both refuse what
-/// breaks the rules. It is a handle of one pointer to shared data: a clone
-/// increments a reference count, whatever the number of axes, and allocates
-/// nothing.
+/// breaks the rules. A clone allocates nothing, whatever the number of axes.
 ///
 /// ```
 /// use attuned_store::StateSnapshot;
@@ -50,11 +48,16 @@ use crate::timeline::Version;
 ///
 /// # Memory
 ///
-/// On a 64-bit platform the data of a snapshot whose user id has at most 23
-/// bytes is a single allocation of 120 bytes, as long as its axes need at most
-/// 40: five bytes each for an axis that bears one of the 23 canonical names of
-/// Attuned, and one byte plus the name plus four for any other. Longer ids and
-/// more axes take an allocation of their own each.
+/// On a 64-bit platform a snapshot takes 88 bytes where it is. One that was built
+/// or deserialized, or comes out of a history, has its data elsewhere, and shares
+/// it with its clones: a single allocation of 120 bytes, if its user id has at most
+/// 23 bytes and its axes need at most 40: five bytes each for an axis that bears one
+/// of the 23 canonical names of Attuned, and one byte plus the name plus four for
+/// any other. Longer ids and more axes take an allocation of their own each.
+///
+/// The latest snapshot that a [`MemoryStore`](crate::MemoryStore) gives to a reader
+/// has its data in the 88 bytes, if no allocation of its own is needed, so that
+/// readers of one user do not count references in the same place. A clone copies it.
 ///
 /// # Comparison
 ///
@@ -79,21 +82,33 @@ use crate::timeline::Version;
 /// assert!(error.to_string().starts_with("confidence is 1.5, but must be from 0 to 1"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-// The allocation of the data is a version, unpublished, so that a store can
-// link the snapshot into a user's history without another allocation.
-#[derive(Clone, RefCastCustom)]
-#[repr(transparent)]
-pub struct StateSnapshot(pub(crate) Arc<Version<SnapshotData>>);
+#[derive(Clone)]
+pub struct StateSnapshot(Form);
 
-/// What a snapshot points to.
+/// Where the data of a snapshot is.
+#[derive(Clone)]
+enum Form {
+    /// Here. So it is with what a store copies out for its readers, and inside
+    /// of a version.
+    Inline(SnapshotData),
+    /// In an allocation that clones share. It is a version, unpublished, so that
+    /// a store can link the snapshot into a user's history without another one.
+    Shared(Arc<Version<StateSnapshot>>),
+}
+
+/// What a snapshot consists of.
+// The id is the first, for it is what a store needs first of a new snapshot. The
+// source is a number, so that there is no better place for the tag of `Form`
+// than the id's first byte.
 #[derive(Clone)]
 #[repr(C)]
-pub(crate) struct SnapshotData {
-    pub(crate) user_id: SmolStr,
+struct SnapshotData {
+    user_id: SmolStr,
     axes: PackedAxes,
     updated_at_unix_ms: i64,
     confidence: f32,
-    source: Source,
+    /// See [`Source::code`].
+    source: u8,
 }
 
 impl StateSnapshot {
@@ -132,7 +147,7 @@ impl StateSnapshot {
         StateSnapshotBuilder {
             user_id: Some(data.user_id.clone()),
             updated_at_unix_ms: Some(data.updated_at_unix_ms),
-            source: data.source,
+            source: self.source(),
             confidence: data.confidence,
             axes: Vec::new(),
         }
@@ -154,7 +169,7 @@ impl StateSnapshot {
 
     /// How the state was obtained.
     pub fn source(&self) -> Source {
-        self.data().source
+        Source::of_code(self.data().source)
     }
 
     /// How far the state is to be trusted, from 0 to 1.
@@ -184,12 +199,37 @@ impl StateSnapshot {
         self.get_axis_opt(name).unwrap_or(Self::NEUTRAL)
     }
 
-    /// Sees a version as the snapshot that it is, without another handle to it.
-    #[ref_cast_custom]
-    pub(crate) fn of_version(version: &Arc<Version<SnapshotData>>) -> &Self;
+    fn new(data: SnapshotData) -> Self {
+        let version = Version::unpublished(Self(Form::Inline(data)));
+        Self::shared(Arc::new(version))
+    }
 
+    pub(crate) fn shared(version: Arc<Version<Self>>) -> Self {
+        Self(Form::Shared(version))
+    }
+
+    /// As something that a store can publish: allocates if the data is here.
+    pub(crate) fn into_version(self) -> Arc<Version<Self>> {
+        match self.0 {
+            Form::Inline(_) => Arc::new(Version::unpublished(self)),
+            Form::Shared(version) => version,
+        }
+    }
+
+    pub(crate) fn user_id_text(&self) -> &SmolStr {
+        &self.data().user_id
+    }
+
+    #[inline]
     fn data(&self) -> &SnapshotData {
-        self.0.value()
+        let mut snapshot = self;
+        loop {
+            match &snapshot.0 {
+                Form::Inline(data) => return data,
+                // Whose value is inline.
+                Form::Shared(version) => snapshot = version.value(),
+            }
+        }
     }
 }
 

@@ -23,6 +23,20 @@ pub enum Source {
 }
 
 impl Source {
+    /// A number for each.
+    pub(super) const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// Of a number that [`code`](Self::code) has given.
+    pub(super) const fn of_code(code: u8) -> Self {
+        match code {
+            0 => Self::SelfReport,
+            1 => Self::Inferred,
+            _ => Self::Mixed,
+        }
+    }
+
     /// The name in the published form.
     pub(super) const fn name(self) -> &'static str {
         match self {

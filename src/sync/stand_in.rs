@@ -256,6 +256,77 @@ impl<T> Deref for Guard<T> {
     }
 }
 
+/// For `mirror::Mirror`, which has models of its own.
+#[derive(Debug)]
+pub struct Mirror<const N: usize> {
+    step: Step,
+    content: Unseen<Mirrored<N>>,
+}
+
+#[derive(Clone, Debug)]
+struct Mirrored<const N: usize> {
+    announced: u64,
+    stamp: u64,
+    being_changed: bool,
+    words: [u64; N],
+}
+
+impl<const N: usize> Mirror<N> {
+    pub fn of_first(words: Option<[u64; N]>) -> Self {
+        Self {
+            step: Step::new(),
+            content: Unseen::new(Mirrored {
+                announced: 1,
+                stamp: u64::from(words.is_some()),
+                being_changed: false,
+                words: words.unwrap_or([0; N]),
+            }),
+        }
+    }
+
+    pub fn announce(&self, sequence: u64) {
+        self.step.take();
+        let mut content = lock(&self.content);
+        content.announced = content.announced.max(sequence);
+    }
+
+    /// Two steps: the claim and the change, between which readers get nothing
+    /// and other writers leave.
+    pub fn show(&self, sequence: u64, words: [u64; N]) {
+        self.step.take();
+        let mut content = lock(&self.content);
+        if content.being_changed || content.stamp >= sequence {
+            return;
+        }
+        content.being_changed = true;
+        drop(content);
+        self.step.take();
+        let mut content = lock(&self.content);
+        content.words = words;
+        content.stamp = sequence;
+        content.being_changed = false;
+    }
+
+    pub fn wipe(&self) {
+        self.step.take();
+        let mut content = lock(&self.content);
+        if !content.being_changed {
+            content.being_changed = true;
+            content.words = [0; N];
+        }
+    }
+
+    /// Two steps: what is announced is read before the words.
+    pub fn look(&self) -> Option<(u64, [u64; N])> {
+        self.step.take();
+        let newest = lock(&self.content).announced;
+        self.step.take();
+        let content = lock(&self.content);
+        let is_newest = !content.being_changed && content.stamp == newest;
+        is_newest.then_some((newest, content.words))
+    }
+}
+
 /// For `crossbeam_queue::ArrayQueue`.
 #[derive(Debug)]
 pub struct ArrayQueue<T> {
@@ -404,6 +475,10 @@ pub struct HashMapRef<'a, K, V, S, G> {
 impl<K: Eq + Clone, V, S, G> HashMapRef<'_, K, V, S, G> {
     pub fn get<Q: Equivalent<K>>(&self, key: &Q) -> Option<std::sync::Arc<V>> {
         self.entry(key).map(|(_, value)| value)
+    }
+
+    pub fn get_key_value<Q: Equivalent<K>>(&self, key: &Q) -> Option<(K, std::sync::Arc<V>)> {
+        self.entry(key)
     }
 
     fn entry<Q: Equivalent<K>>(&self, key: &Q) -> Option<(K, std::sync::Arc<V>)> {

@@ -13,6 +13,13 @@ struct Value {
     _living: Arc<()>,
 }
 
+impl Mirrored for Value {
+    /// Of all but the multiples of 4.
+    fn to_words(&self) -> Option<[u64; MIRRORED_WORDS]> {
+        (!self.number.is_multiple_of(4)).then_some([self.number; MIRRORED_WORDS])
+    }
+}
+
 /// Makes values and knows how many of them, copies included, are alive. A leak
 /// makes the count too high, a second drop makes it too low.
 struct Values(Arc<()>);
@@ -91,6 +98,7 @@ fn swap_head(timeline: &Timeline<Value>, mut version: Arc<Version<Value>>) -> Ar
         superseded.sequence + 1,
         Arc::downgrade(&superseded),
     );
+    timeline.mirror.announce(version.sequence);
     timeline.head.store(Some(version));
     superseded
 }
@@ -110,7 +118,7 @@ fn history_is_the_newest_versions_for_every_limit_retention_and_length() {
             for limit in (0..=9).chain([usize::MAX]) {
                 let expected: Vec<u64> = (1..=len).rev().take(limit.min(retention)).collect();
                 assert_eq!(
-                    numbers(&timeline.history(limit, retention)),
+                    numbers(&timeline.history(limit, retention, |version| version)),
                     expected,
                     "limit {limit}, retention {retention}, length {len}"
                 );
@@ -124,11 +132,52 @@ fn sequences_count_from_one_without_gaps() {
     let values = Values::new();
     let timeline = values.timeline(7, 4);
     let sequences: Vec<u64> = timeline
-        .history(usize::MAX, 4)
+        .history(usize::MAX, 4, |version| version)
         .iter()
         .map(|version| version.sequence)
         .collect();
     assert_eq!(sequences, [7, 6, 5, 4]);
+}
+
+#[test]
+fn the_mirror_shows_the_newest_version_if_it_has_words() {
+    let values = Values::new();
+    let timeline = values.timeline(1, 3);
+    for number in 2..=9_u64 {
+        let newest = number - 1;
+        let shown = (!newest.is_multiple_of(4)).then_some((newest, [newest; MIRRORED_WORDS]));
+        assert_eq!(timeline.mirrored(), shown);
+        timeline.publish(values.version(number), 3).unwrap();
+    }
+    timeline.close(&floor());
+    assert_eq!(timeline.mirrored(), None);
+}
+
+#[test]
+fn the_mirror_shows_nothing_between_the_swap_of_the_head_and_its_own_change() {
+    let values = Values::new();
+    let timeline = values.timeline(1, 3);
+    swap_head(&timeline, values.version(2));
+    assert_eq!(timeline.mirrored(), None);
+    assert_eq!(timeline.latest().as_ref().unwrap().value().number, 2);
+
+    // One who comes later does not leave it so.
+    timeline.publish(values.version(3), 3).unwrap();
+    assert_eq!(timeline.mirrored(), Some((3, [3; MIRRORED_WORDS])));
+    timeline.mirror.show(2, [2; MIRRORED_WORDS]);
+    assert_eq!(timeline.mirrored(), Some((3, [3; MIRRORED_WORDS])));
+}
+
+/// Nothing older is shown when it is decided that the timeline ends.
+#[test]
+fn the_mirror_shows_nothing_of_a_timeline_that_is_about_to_be_closed() {
+    let values = Values::new();
+    let timeline = values.timeline(2, 3);
+    let stale = timeline.latest();
+    timeline.publish(values.version(3), 3).unwrap();
+    assert!(timeline.close_at(stale, &floor()).is_err());
+    // It did not end after all.
+    assert_eq!(timeline.mirrored(), Some((3, [3; MIRRORED_WORDS])));
 }
 
 #[test]
@@ -182,7 +231,11 @@ fn closing_ends_latest_and_history_and_releases_everything() {
             assert_eq!(timeline.close(&floor()), Some(len));
             assert!(timeline.is_closed());
             assert!(timeline.latest().is_none());
-            assert!(timeline.history(usize::MAX, retention).is_empty());
+            assert!(
+                timeline
+                    .history(usize::MAX, retention, |version| version)
+                    .is_empty()
+            );
             // Although the timeline itself is still there.
             assert_eq!(values.alive(), 0, "retention {retention}, length {len}");
 
@@ -198,7 +251,11 @@ fn revisions_rise_with_each_version_and_from_one_timeline_to_the_next() {
     let mut last = 0;
     for len in 1..=5 {
         let timeline = values.timeline(len, 3);
-        for version in timeline.history(usize::MAX, 3).iter().rev() {
+        for version in timeline
+            .history(usize::MAX, 3, |version| version)
+            .iter()
+            .rev()
+        {
             let revision = timeline.revision(version.sequence(), &floor);
             assert!(revision > last, "{revision} after {last}");
             assert_eq!(timeline.revision(version.sequence(), &floor), revision);
@@ -241,7 +298,10 @@ fn publishing_on_a_closed_timeline_gives_the_version_back() {
     let mut returned = returned;
     let next = Timeline::starting_with(&mut returned);
     drop(returned);
-    assert_eq!(numbers(&next.history(usize::MAX, 2)), [4]);
+    assert_eq!(
+        numbers(&next.history(usize::MAX, 2, |version| version)),
+        [4]
+    );
     assert_eq!(values.alive(), 1);
 }
 
@@ -260,7 +320,11 @@ fn late_hand_overs_to_a_closed_timeline_end_with_the_timeline() {
             hand_over(&timeline, superseded, retention);
         }
 
-        assert!(timeline.history(usize::MAX, retention).is_empty());
+        assert!(
+            timeline
+                .history(usize::MAX, retention, |version| version)
+                .is_empty()
+        );
         assert_eq!(values.alive(), kept(12, retention) - 1);
         drop(timeline);
         assert_eq!(values.alive(), 0);
@@ -271,7 +335,7 @@ fn late_hand_overs_to_a_closed_timeline_end_with_the_timeline() {
 fn handles_outlive_eviction_closing_and_the_timeline() {
     let values = Values::new();
     let timeline = values.timeline(3, 3);
-    let held = timeline.history(usize::MAX, 3);
+    let held = timeline.history(usize::MAX, 3, |version| version);
     for number in 4..=6 {
         timeline.publish(values.version(number), 3).unwrap();
     }
@@ -295,7 +359,7 @@ fn a_fresh_version_is_linked_in_place() {
     drop(first);
     timeline.publish(second, 2).unwrap();
 
-    let history = timeline.history(usize::MAX, 2);
+    let history = timeline.history(usize::MAX, 2, |version| version);
     assert_eq!(numbers(&history), [2, 1]);
     assert!(history.iter().map(Arc::as_ptr).eq(addresses));
 }
@@ -307,7 +371,10 @@ fn a_shared_version_is_copied_and_stays_as_it_is() {
     let shared = values.version(3);
     timeline.publish(Arc::clone(&shared), 3).unwrap();
 
-    assert_eq!(numbers(&timeline.history(usize::MAX, 3)), [3, 2, 1]);
+    assert_eq!(
+        numbers(&timeline.history(usize::MAX, 3, |version| version)),
+        [3, 2, 1]
+    );
     assert!(!Arc::ptr_eq(timeline.latest().as_ref().unwrap(), &shared));
     assert_eq!((shared.sequence, shared.previous.strong_count()), (0, 0));
 }
@@ -319,11 +386,13 @@ fn a_version_that_is_in_a_timeline_can_be_published_on_it_again() {
     for again in 0..4 {
         let values = Values::new();
         let timeline = values.timeline(4, 8);
-        let handle = timeline.history(usize::MAX, 8).swap_remove(again);
+        let handle = timeline
+            .history(usize::MAX, 8, |version| version)
+            .swap_remove(again);
         let number = handle.value().number;
         timeline.publish(handle, 8).unwrap();
         assert_eq!(
-            numbers(&timeline.history(usize::MAX, 8)),
+            numbers(&timeline.history(usize::MAX, 8, |version| version)),
             [number, 4, 3, 2, 1]
         );
         assert_eq!(values.alive(), 5);
@@ -336,16 +405,22 @@ fn a_version_that_is_in_a_timeline_can_be_published_on_it_again() {
 fn an_evicted_version_can_be_published_again_by_its_last_handle() {
     let values = Values::new();
     let timeline = values.timeline(1, 2);
-    let evicted = timeline.history(1, 2).remove(0);
+    let evicted = timeline.history(1, 2, |version| version).remove(0);
     for number in 2..=4 {
         timeline.publish(values.version(number), 2).unwrap();
     }
     assert_eq!(Arc::strong_count(&evicted), 1);
 
     timeline.publish(evicted, 2).unwrap();
-    assert_eq!(numbers(&timeline.history(usize::MAX, 2)), [1, 4]);
+    assert_eq!(
+        numbers(&timeline.history(usize::MAX, 2, |version| version)),
+        [1, 4]
+    );
     timeline.publish(values.version(5), 2).unwrap();
-    assert_eq!(numbers(&timeline.history(usize::MAX, 2)), [5, 1]);
+    assert_eq!(
+        numbers(&timeline.history(usize::MAX, 2, |version| version)),
+        [5, 1]
+    );
     assert!((2..=kept_at_most(2)).contains(&values.alive()));
 }
 
@@ -354,11 +429,17 @@ fn a_version_in_one_timeline_can_be_published_on_another() {
     let values = Values::new();
     let one = values.timeline(3, 4);
     let other = Timeline::starting_with(&mut values.version(10));
-    for version in one.history(usize::MAX, 4) {
+    for version in one.history(usize::MAX, 4, |version| version) {
         other.publish(version, 4).unwrap();
     }
-    assert_eq!(numbers(&one.history(usize::MAX, 4)), [3, 2, 1]);
-    assert_eq!(numbers(&other.history(usize::MAX, 4)), [1, 2, 3, 10]);
+    assert_eq!(
+        numbers(&one.history(usize::MAX, 4, |version| version)),
+        [3, 2, 1]
+    );
+    assert_eq!(
+        numbers(&other.history(usize::MAX, 4, |version| version)),
+        [1, 2, 3, 10]
+    );
 }
 
 /// The versions that the links lead to, as far as they are owned by anybody: what
@@ -461,7 +542,7 @@ fn the_window_is_reachable_and_the_rest_released_whenever_writers_hand_over() {
                     "retention {retention}, {schedule:?}, after {step:?}"
                 );
                 assert_eq!(
-                    numbers(&timeline.history(usize::MAX, retention)),
+                    numbers(&timeline.history(usize::MAX, retention, |version| version)),
                     window,
                     "retention {retention}, {schedule:?}, after {step:?}"
                 );
@@ -550,7 +631,7 @@ fn racing_writers_leave_whole_histories_and_at_most_a_full_queue_alive() {
             scope.spawn(|| {
                 start.wait();
                 while writing.load(Ordering::Relaxed) > 0 {
-                    let history = timeline.history(usize::MAX, retention);
+                    let history = timeline.history(usize::MAX, retention, |version| version);
                     let sequences: Vec<u64> =
                         history.iter().map(|version| version.sequence).collect();
                     let newest = sequences[0];
@@ -573,7 +654,9 @@ fn racing_writers_leave_whole_histories_and_at_most_a_full_queue_alive() {
             "retention {retention}"
         );
         assert_eq!(
-            timeline.history(usize::MAX, retention).len(),
+            timeline
+                .history(usize::MAX, retention, |version| version)
+                .len(),
             retention,
             "retention {retention}"
         );
@@ -619,7 +702,11 @@ fn closing_among_racing_writers_refuses_the_later_ones_and_leaks_nothing() {
             });
         });
 
-        assert!(timeline.history(usize::MAX, RETENTION).is_empty());
+        assert!(
+            timeline
+                .history(usize::MAX, RETENTION, |version| version)
+                .is_empty()
+        );
         // What is alive was handed over after the queue had been emptied: one
         // version at most by each writer, since its next write was refused.
         assert!(values.alive() <= WRITERS, "{} alive", values.alive());

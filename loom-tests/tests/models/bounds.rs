@@ -37,6 +37,7 @@ pub fn programs() -> Vec<Program> {
                 retention: 2,
                 max_users: Some(1),
                 start,
+                mirrored: true,
                 threads: threads.iter().map(|thread| thread.to_vec()).collect(),
                 preemption_bound: Some(3),
             });

@@ -1,8 +1,14 @@
 //! Every pair of operations on one user, from every interesting state of that
-//! user, in every interleaving.
+//! user: in every interleaving with snapshots that are too large for the mirror.
+//! With such as are mirrored there are too many, and loom takes the processor away
+//! from a thread that could go on at most `PREEMPTIONS` times an execution.
 
 use crate::program::{Program, Start};
 use crate::specification::{Operation, User};
+
+const PREEMPTIONS: usize = 4;
+
+const PREEMPTIONS_OF_REMOVALS: usize = 6;
 
 /// The operations that are paired with each other and with themselves.
 const OPERATIONS: [Operation; 6] = [
@@ -34,13 +40,20 @@ pub fn programs() -> Vec<Program> {
         starts.extend((1..=retention + 1).map(Start::Versions));
         for start in starts {
             for (first, second) in pairs() {
-                programs.push(Program {
-                    retention,
-                    max_users: None,
-                    start,
-                    threads: vec![vec![first], vec![second]],
-                    preemption_bound: None,
-                });
+                let is_removal =
+                    |operation| matches!(operation, Operation::Delete(_) | Operation::ExpireOld);
+                let most =
+                    (is_removal(first) && is_removal(second)).then_some(PREEMPTIONS_OF_REMOVALS);
+                for (mirrored, preemption_bound) in [(false, most), (true, Some(PREEMPTIONS))] {
+                    programs.push(Program {
+                        retention,
+                        max_users: None,
+                        start,
+                        mirrored,
+                        threads: vec![vec![first], vec![second]],
+                        preemption_bound,
+                    });
+                }
             }
         }
     }

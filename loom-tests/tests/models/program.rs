@@ -27,6 +27,8 @@ pub struct Program {
     /// The bound on users, if there is one.
     pub max_users: Option<usize>,
     pub start: Start,
+    /// Whether the snapshots are small enough for the mirror.
+    pub mirrored: bool,
     /// What each thread does; the first one is the thread that joins the others.
     pub threads: Vec<Vec<Operation>>,
     /// How often loom may take the processor away from a thread that could go
@@ -60,8 +62,9 @@ impl Program {
             .max_users
             .map(|max_users| format!("at most {max_users} user, "))
             .unwrap_or_default();
+        let mirrored = if self.mirrored { "mirrored, " } else { "" };
         format!(
-            "retention {}, {bound}{start}: {}",
+            "retention {}, {mirrored}{bound}{start}: {}",
             self.retention,
             threads.join(" | ")
         )
@@ -98,7 +101,10 @@ impl Program {
             builder = builder.max_users(max_users);
         }
         let store = builder.build().expect("a valid configuration");
-        let run = Run::default();
+        let run = Run {
+            mirrored: self.mirrored,
+            ..Run::default()
+        };
         let mut seen = Expected::Absent;
 
         let mut start = Specification::new(self.retention, self.max_users);
@@ -123,7 +129,7 @@ impl Program {
         }
         for (index, operation) in preparation.into_iter().enumerate() {
             let value = -1 - index as Value;
-            let outcome = perform(&store, operation, value, &mut seen);
+            let outcome = perform(&store, operation, value, self.mirrored, &mut seen);
             assert!(
                 start.apply(operation, value, &outcome),
                 "{operation}: {outcome:?}"
@@ -186,6 +192,7 @@ impl Program {
 /// not see them: they must not order what they observe.
 #[derive(Clone, Default)]
 struct Run {
+    mirrored: bool,
     clock: Arc<AtomicUsize>,
     observed: Arc<Mutex<Vec<Observed>>>,
 }
@@ -201,7 +208,7 @@ impl Run {
         for (index, &operation) in operations.iter().enumerate() {
             let value = (10 * thread + index) as Value;
             let called = self.clock.fetch_add(1, Ordering::SeqCst);
-            let outcome = perform(store, operation, value, &mut seen);
+            let outcome = perform(store, operation, value, self.mirrored, &mut seen);
             let returned = self.clock.fetch_add(1, Ordering::SeqCst);
             self.observed
                 .lock()
@@ -231,13 +238,18 @@ fn perform(
     memory: &MemoryStore,
     operation: Operation,
     value: Value,
+    mirrored: bool,
     seen: &mut Expected,
 ) -> Outcome {
     let store: &dyn StateStore = memory;
+    // Together too large.
+    let axes = ["first_axis", "second_axis", "third_axis", "fourth_axis"];
+    let axes = if mirrored { &axes[..0] } else { &axes };
     let snapshot = |user: User| {
         StateSnapshot::builder()
             .user_id(user.id())
             .updated_at(value)
+            .axes(axes.iter().map(|name| (name, 0.5)))
             .build()
             .expect("a valid snapshot")
     };

@@ -72,6 +72,7 @@ pub fn programs() -> Vec<Program> {
                     retention,
                     max_users: None,
                     start,
+                    mirrored: true,
                     threads: threads.iter().map(|thread| thread.to_vec()).collect(),
                     preemption_bound: Some(PREEMPTIONS),
                 });

@@ -1,0 +1,107 @@
+//! A small snapshot, but for its user id, as a few machine words:
+//!
+//! | word | what |
+//! |--:|---|
+//! | 0 | the time |
+//! | 1 | the confidence, the source and the length of the packed axes, from the lowest bit |
+//! | 2 to 6 | the packed axes |
+
+use smol_str::SmolStr;
+
+use super::axes::{AXES_WORDS, PackedAxes};
+use super::{Form, SnapshotData, StateSnapshot};
+use crate::timeline::{MIRRORED_WORDS, Mirrored};
+
+const _: () = assert!(MIRRORED_WORDS == 2 + AXES_WORDS);
+
+const SOURCE_SHIFT: u32 = f32::MANTISSA_DIGITS + 8;
+const LEN_SHIFT: u32 = SOURCE_SHIFT + 8;
+
+impl Mirrored for StateSnapshot {
+    fn to_words(&self) -> Option<[u64; MIRRORED_WORDS]> {
+        let data = self.data();
+        // Whoever makes a snapshot of the words clones the id: a long one would
+        // have all readers of a user count references in one place.
+        if data.user_id.is_heap_allocated() {
+            return None;
+        }
+        let (len, axes) = data.axes.to_words()?;
+        let mut words = [0; MIRRORED_WORDS];
+        words[0] = data.updated_at_unix_ms.cast_unsigned();
+        words[1] = u64::from(data.confidence.to_bits())
+            | u64::from(data.source) << SOURCE_SHIFT
+            | u64::from(len) << LEN_SHIFT;
+        words[2..].copy_from_slice(&axes);
+        Some(words)
+    }
+}
+
+impl StateSnapshot {
+    /// The snapshot of which these words are, in no allocation of its own.
+    #[inline]
+    pub(crate) fn from_words(user_id: &SmolStr, words: [u64; MIRRORED_WORDS]) -> Self {
+        let [time, facts, axes @ ..] = words;
+        // Truncating, to take the parts out.
+        Self(Form::Inline(SnapshotData {
+            user_id: user_id.clone(),
+            axes: PackedAxes::from_words((facts >> LEN_SHIFT) as u8, axes),
+            updated_at_unix_ms: time.cast_signed(),
+            confidence: f32::from_bits(facts as u32),
+            source: (facts >> SOURCE_SHIFT) as u8,
+        }))
+    }
+}
+
+#[cfg(all(test, not(attuned_loom)))]
+mod tests {
+    use super::*;
+    use crate::Source;
+
+    fn of_words(snapshot: &StateSnapshot) -> Option<StateSnapshot> {
+        let words = snapshot.to_words()?;
+        Some(StateSnapshot::from_words(&snapshot.data().user_id, words))
+    }
+
+    #[test]
+    fn words_give_back_the_snapshot() {
+        let names = ["anxiety_level", "warmth", "a", "an_axis_of_my_own"];
+        for axes in 0..=names.len() {
+            for source in [Source::SelfReport, Source::Inferred, Source::Mixed] {
+                for time in [i64::MIN, -1, 0, 1_700_000_000_000, i64::MAX] {
+                    let snapshot = StateSnapshot::builder()
+                        .user_id("an_id_of_just_23_bytes_")
+                        .updated_at(time)
+                        .source(source)
+                        .confidence(0.1 + axes as f32 / 10.0)
+                        .axes(names.iter().take(axes).zip([0.0, 1.0, 0.3, 0.25]))
+                        .build()
+                        .unwrap();
+                    let copy = of_words(&snapshot).unwrap();
+                    assert_eq!(copy, snapshot);
+                    assert_eq!(of_words(&copy).unwrap(), snapshot);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_with_a_long_id_has_no_words() {
+        let of_id = |id: &str| StateSnapshot::builder().user_id(id).build().unwrap();
+        assert!(of_words(&of_id(&"x".repeat(23))).is_some());
+        assert!(of_words(&of_id(&"x".repeat(24))).is_none());
+    }
+
+    #[test]
+    fn a_snapshot_with_axes_in_an_allocation_of_their_own_has_no_words() {
+        let axes = |count: usize| {
+            StateSnapshot::builder()
+                .user_id("ada")
+                .axes((0..count).map(|axis| (format!("axis_{axis}"), 0.5)))
+                .build()
+                .unwrap()
+        };
+        // 11 bytes each, of 40.
+        assert!(of_words(&axes(3)).is_some());
+        assert!(of_words(&axes(4)).is_none());
+    }
+}
