@@ -9,7 +9,7 @@ use std::io;
 use attuned_store::StateStore;
 use attuned_store_benches::arguments::Arguments;
 use attuned_store_benches::contenders::{
-    Attuned, Contender, DashMap, Papaya, Published, StdRwLock,
+    Attuned, Contender, DashMap, Papaya, Published, StdRwLock, ThroughTrait,
 };
 use attuned_store_benches::for_all_contenders;
 use attuned_store_benches::results::{Bound, Measurement, Results, Spread};
@@ -92,6 +92,9 @@ impl Suite {
                 }
                 let users = user_ids(users);
                 let (ours, published) = behind_dyn(None, &users, axes, 1);
+                let papaya = Papaya::new(None, users.len());
+                fill(&papaya, &users, axes, 1);
+                let papaya: Box<dyn StateStore> = Box::new(ThroughTrait(papaya));
                 let steps = self.steps / 4;
                 let series = interleave(
                     vec![
@@ -101,10 +104,16 @@ impl Suite {
                         Entrant::new(Published::NAME, |round| {
                             calls(&users, steps, round, |id| poll(published.get_latest(id)))
                         }),
+                        Entrant::new(Papaya::NAME, |round| {
+                            calls(&users, steps, round, |id| poll(papaya.get_latest(id)))
+                        }),
                     ],
                     self.rounds,
                 );
                 self.faster(&latest, &series[0], &series[1], bound);
+                // What the boxed future and a reference count leave of it.
+                let ceiling = format!("{latest}, a bare map behind the same trait");
+                self.faster(&ceiling, &series[2], &series[1], Bound::None);
             }
             // Of histories that are read again and again, and of those that must
             // be fetched from further away each time.
