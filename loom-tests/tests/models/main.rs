@@ -36,8 +36,8 @@ fn main() {
         .map(|program| ("bound", program));
     // The quick ones first.
     let trials = bounds
-        .chain(pairs)
         .chain(triples)
+        .chain(pairs)
         .map(|(kind, program)| {
             let name = format!("{kind}, {}", program.name());
             Trial::test(name.clone(), move || {
