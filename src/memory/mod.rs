@@ -329,6 +329,9 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// No reference count is touched, so threads that read the same user do not
     /// get in each other's way. Never blocks; allocates nothing.
     ///
+    /// To keep the snapshot, use [`latest`](Self::latest): a clone of a large one
+    /// allocates here, and does not there.
+    ///
     /// The closure runs on a pin (see [`pin`](Self::pin)): it should be short.
     /// It sees the snapshot that was the latest when the call took effect, even
     /// if another is written while it runs.

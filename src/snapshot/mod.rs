@@ -29,7 +29,9 @@ use crate::timeline::Version;
 ///
 /// A snapshot is immutable and always valid: it is made by a
 /// [builder](Self::builder), or by deserializing it, and both refuse what
-/// breaks the rules. A clone allocates nothing, whatever the number of axes.
+/// breaks the rules. A clone allocates nothing, with one exception: inside the
+/// closures of a [`MemoryStore`](crate::MemoryStore), a snapshot with a long id or many
+/// axes (see [Memory](#memory)) is seen where it is stored, and a clone copies them.
 ///
 /// ```
 /// use attuned_store::StateSnapshot;
