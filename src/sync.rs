@@ -1,10 +1,12 @@
 //! The concurrency primitives, all of them and nothing else.
 //!
-//! In the crate that is shipped they are the real ones, unwrapped. Under the
+//! In the crate that is shipped they are the real ones, unwrapped; one of them, the
+//! [mirror], is our own: seqlocks in libraries wait for each other. Under the
 //! cfg `attuned_loom` they are stand-ins with the same names and the part of
 //! the interface that the crate uses, built on loom's types, so that loom sees
 //! each of their operations as a step that it can interleave with others.
-//! Nothing else in the crate knows that loom exists, but for `lib.rs`, which
+//! Nothing else in the crate knows that loom exists, but for the mirror, whose own
+//! models use loom's atomics, and `lib.rs`, which
 //! then makes this module public for the models to test the stand-ins themselves.
 
 #[cfg(not(attuned_loom))]
