@@ -124,6 +124,24 @@ fn what_one_reader_sees_does_not_go_back() {
     });
 }
 
+#[test]
+fn a_reader_never_sees_words_that_are_wiped() {
+    explore("announce, wipe | look", None, || {
+        let (mirror, _) = of_first();
+        let remover = loom::thread::spawn({
+            let mirror = Arc::clone(&mirror);
+            move || {
+                mirror.announce(2);
+                mirror.wipe();
+            }
+        });
+        let seen = mirror.look();
+        assert!(seen.is_none() || seen == Some((1, words_of(1))), "{seen:?}");
+        remover.join().unwrap();
+        assert_eq!(mirror.look(), None);
+    });
+}
+
 /// The models would notice if readers always got nothing.
 #[test]
 fn readers_get_something_beside_a_writer() {

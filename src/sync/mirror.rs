@@ -20,7 +20,7 @@ pub struct Mirror<const N: usize> {
     /// Twice a sequence than which no version has a greater one. It only rises.
     announced: AtomicU64,
     /// Twice the stamp of the words, and one more while they are being changed.
-    /// It only rises.
+    /// No stamp comes back.
     state: AtomicU64,
     words: [AtomicU64; N],
 }
@@ -84,6 +84,8 @@ impl<const N: usize> Mirror<N> {
         if is_being_changed || claim.is_err() {
             return;
         }
+        // As in `show`: a reader who sees one of the zeros finds the claim.
+        fence(Ordering::Release);
         for place in &self.words {
             place.store(0, Ordering::Relaxed);
         }
@@ -92,7 +94,7 @@ impl<const N: usize> Mirror<N> {
     /// The words of the newest version with its sequence, if they are here.
     ///
     /// *They are of one version.* The state is the same before and after they are
-    /// read, and never comes back. If one of them were of a later writer, the
+    /// read, and such a state is there only once. If one of them were of a later writer, the
     /// fence here would meet the one behind that writer's claim, and the second
     /// load of the state would find that claim, or what came after it.
     ///
