@@ -10,8 +10,8 @@
 //!
 //! Terms of the arguments below:
 //! - The *head* is the newest version. It is swapped atomically and is the only
-//!   place where an operation on a timeline takes effect; a reader of the mirror
-//!   takes part in it without looking.
+//!   place where an operation on a timeline takes effect; for a reader of the mirror
+//!   that is a moment at which the version that it is shown is the head.
 //! - A version's *sequence* is its position in the timeline, counted from 1
 //!   without gaps, because each is placed after the very version it replaced.
 //! - The *window* is the newest `retention` sequences, judged from the head: what
