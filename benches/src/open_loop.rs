@@ -13,7 +13,15 @@ use rand::{RngExt as _, SeedableRng as _};
 use smol_str::SmolStr;
 
 use crate::contenders::Contender;
+use crate::results::Spread;
 use crate::workload::{Mix, Step, fill, perform, read, run_threads, seed};
+
+/// Which parts of the latencies are reported, in percent.
+pub const PERCENTILES: [f64; 5] = [50.0, 99.0, 99.9, 99.99, 100.0];
+
+/// Nanoseconds of a window: so short that most of them fall between the moments
+/// at which the machine does something else, a few hundred times a second.
+const WINDOW: f64 = 500_000.0;
 
 /// Nanoseconds from when operations were due to when they were done.
 #[derive(Clone)]
@@ -32,7 +40,7 @@ impl Latencies {
         }
     }
 
-    fn of_all(threads: Vec<Self>) -> Self {
+    fn of_all(threads: &[Self]) -> Self {
         let mut all = Self::new();
         for thread in threads {
             all.reads += &thread.reads;
@@ -40,14 +48,84 @@ impl Latencies {
         }
         all
     }
+
+    fn of_logs(readers: &[Vec<Done>], all: &[Vec<Done>]) -> Self {
+        let mut latencies = Self::new();
+        for read in readers.iter().flatten().filter(|done| done.is_read) {
+            latencies.reads.saturating_record(read.latency.into());
+        }
+        for upsert in all.iter().flatten().filter(|done| !done.is_read) {
+            latencies.upserts.saturating_record(upsert.latency.into());
+        }
+        latencies
+    }
+}
+
+/// An operation that was done, as a thread notes it down. Such a log is written from
+/// front to back, so that it takes the caches less room than a histogram would.
+#[derive(Clone, Copy)]
+struct Done {
+    /// Nanoseconds, up to four seconds.
+    latency: u32,
+    is_read: bool,
+}
+
+/// Room for a log, in memory that is really there.
+fn empty_log(operations: usize) -> Vec<Done> {
+    let mut log = vec![
+        Done {
+            latency: 1,
+            is_read: true
+        };
+        operations
+    ];
+    log.clear();
+    log
+}
+
+/// For each of the [`PERCENTILES`], that of the reads of a window: the median over all
+/// windows of all threads. One window is the operations that were due in it.
+fn typical_window(logs: &[Vec<Done>], interval: f64) -> Vec<f64> {
+    let operations = (WINDOW / interval).ceil().max(1.0) as usize;
+    let windows = logs.iter().flat_map(|log| log.chunks_exact(operations));
+    let reads: Vec<Vec<u32>> = windows
+        .map(|window| {
+            let reads = window.iter().filter(|done| done.is_read);
+            let mut latencies: Vec<u32> = reads.map(|done| done.latency).collect();
+            latencies.sort_unstable();
+            latencies
+        })
+        .filter(|latencies| !latencies.is_empty())
+        .collect();
+    if reads.is_empty() {
+        return Vec::new();
+    }
+    PERCENTILES
+        .into_iter()
+        .map(|percentile| {
+            let of_windows: Vec<f64> = reads
+                .iter()
+                .map(|latencies| {
+                    let rank = (percentile / 100.0 * latencies.len() as f64).ceil() as usize;
+                    f64::from(latencies[rank.max(1) - 1])
+                })
+                .collect();
+            Spread::of(&of_windows).median
+        })
+        .collect()
 }
 
 /// What a run of a load gave.
 pub struct Outcome {
     /// Without meaning if the load was closed-loop.
     pub latencies: Latencies,
+    /// Nanoseconds for each of the [`PERCENTILES`] of the reads in a typical window;
+    /// empty if no window was full, or none was looked at.
+    pub typical_window: Vec<f64>,
     pub reads_per_second: f64,
     pub upserts_per_second: f64,
+    /// Those that were not looked at included.
+    pub operations_per_second: f64,
 }
 
 /// The times at which a thread's operations are due.
@@ -86,38 +164,73 @@ impl Schedule {
     }
 }
 
-/// Two threads or more with the same mix.
+/// Which of the threads write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// All but the first one, so often that they bring the share of writes in all
+    /// operations about. Only the first one's reads are looked at.
+    Others,
+    /// All, so that a read also waits for the writes of its own thread that were due
+    /// before it.
+    All,
+}
+
+impl Writers {
+    fn mix_of(self, thread: usize, threads: usize, mix: Mix) -> Mix {
+        let write_percent = match self {
+            Self::All => mix.write_percent,
+            Self::Others if thread == 0 => 0.0,
+            Self::Others => mix.write_percent * threads as f64 / (threads - 1) as f64,
+        };
+        Mix {
+            write_percent,
+            ..mix
+        }
+    }
+}
+
+/// Two threads or more with the same number of operations each.
 pub fn mixed<C: Contender>(
     store: &C,
     users: &[SmolStr],
-    mix: Mix,
+    (mix, writers): (Mix, Writers),
     threads: usize,
-    steps: usize,
+    count: usize,
     interval: f64,
     round: usize,
 ) -> Outcome {
-    let (elapsed, latencies) = run_threads(
+    let (elapsed, logs) = run_threads(
         threads,
         |thread| {
             read(store, &users[0]);
-            let steps = mix.steps::<C::Snapshot>(users, steps, seed(round, thread));
+            let mix = writers.mix_of(thread, threads, mix);
+            let steps = mix.steps::<C::Snapshot>(users, count, seed(round, thread));
             // Out of step with each other.
-            (steps, thread as f64 / threads as f64, Latencies::new())
+            (steps, thread as f64 / threads as f64, empty_log(count))
         },
-        |(steps, phase, mut latencies)| {
+        |(steps, phase, mut log)| {
             let mut schedule = Schedule::new(interval, phase);
             for step in steps {
-                let histogram = match step {
-                    Step::Read(_) => &mut latencies.reads,
-                    Step::Write(_) => &mut latencies.upserts,
-                };
+                let is_read = matches!(step, Step::Read(_));
                 let latency = schedule.next(|| perform(store, users, step));
-                histogram.saturating_record(latency);
+                log.push(Done {
+                    latency: latency.try_into().unwrap_or(u32::MAX),
+                    is_read,
+                });
             }
-            latencies
+            log
         },
     );
-    Outcome::new(Latencies::of_all(latencies), elapsed.as_secs_f64())
+    let readers = match writers {
+        Writers::Others => &logs[..1],
+        Writers::All => &logs[..],
+    };
+    let seconds = elapsed.as_secs_f64();
+    Outcome {
+        operations_per_second: (threads * count) as f64 / seconds,
+        typical_window: typical_window(readers, interval),
+        ..Outcome::new(Latencies::of_logs(readers, &logs), seconds)
+    }
 }
 
 /// One thread writes new users, from none to all of them; the other reads,
@@ -172,15 +285,19 @@ pub fn growing<C: Contender>(
             latencies
         },
     );
-    Outcome::new(Latencies::of_all(latencies), elapsed.as_secs_f64())
+    Outcome::new(Latencies::of_all(&latencies), elapsed.as_secs_f64())
 }
 
 impl Outcome {
     fn new(latencies: Latencies, seconds: f64) -> Self {
+        let reads_per_second = latencies.reads.len() as f64 / seconds;
+        let upserts_per_second = latencies.upserts.len() as f64 / seconds;
         Self {
-            reads_per_second: latencies.reads.len() as f64 / seconds,
-            upserts_per_second: latencies.upserts.len() as f64 / seconds,
+            reads_per_second,
+            upserts_per_second,
+            operations_per_second: reads_per_second + upserts_per_second,
             latencies,
+            typical_window: Vec::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use attuned_store_benches::arguments::Arguments;
 use attuned_store_benches::contenders::{
     Attuned, Contender, DashMap, Papaya, ParkingLotRwLock, Scc,
 };
-use attuned_store_benches::open_loop::{Outcome, growing, mixed};
+use attuned_store_benches::open_loop::{Outcome, PERCENTILES, Writers, growing, mixed};
 use attuned_store_benches::results::{Bound, Measurement, Results, Spread};
 use attuned_store_benches::rounds::{Entrant, Series, interleave};
 use attuned_store_benches::workload::{Access, FIVE_AXES, HISTORY, Mix, fill, user_ids};
@@ -19,7 +19,6 @@ use smol_str::SmolStr;
 
 const USERS: usize = 100_000;
 const THREADS: usize = 2;
-const PERCENTILES: [f64; 5] = [50.0, 99.0, 99.9, 99.99, 100.0];
 /// What a thread has ready for a round, at the most.
 const MAX_STEPS: f64 = 2_000_000.0;
 
@@ -29,7 +28,7 @@ fn main() -> io::Result<()> {
         // Many short rounds rather than few long ones: a single preemption
         // makes the p99.9 of the round in which it falls, and the median over
         // the rounds stands as long as most of them are free of it.
-        rounds: arguments.pick(21, 101),
+        rounds: arguments.pick(21, 51),
         growth_rounds: arguments.pick(7, 9),
         few_rounds: arguments.pick(5, 21),
         seconds: 0.05,
@@ -67,6 +66,24 @@ const LOADS: [Load; 2] = [
     },
 ];
 
+/// Who does what, and at which rates.
+struct Group {
+    name: String,
+    work: (Mix, Writers),
+    loads: Vec<Load>,
+    /// What the slower of two sustains, operations a second.
+    capacity: f64,
+}
+
+impl Group {
+    fn rates(&self) -> impl Iterator<Item = (String, Bound, f64)> {
+        self.loads.iter().map(|load| {
+            let name = format!("{}, {}", self.name, load.name);
+            (name, load.bound, self.capacity * load.share)
+        })
+    }
+}
+
 struct Suite {
     arguments: Arguments,
     rounds: usize,
@@ -81,57 +98,81 @@ struct Suite {
 
 impl Suite {
     fn mixed(&mut self, access: Access, write_percent: f64) {
-        let group = format!("{}, {write_percent} % writes", access.name());
-        let selected: Vec<Load> = LOADS
-            .into_iter()
-            .filter(|load| self.arguments.selects(&format!("{group}, {}", load.name)))
-            .collect();
-        if selected.is_empty() {
-            return;
-        }
-        let users = user_ids(USERS);
         let mix = Mix {
             access,
             write_percent,
             axes: FIVE_AXES,
         };
+        let of = |writers: Writers| {
+            let by = match writers {
+                Writers::Others => "others",
+                Writers::All => "all",
+            };
+            format!("{}, {write_percent} % writes by {by}", access.name())
+        };
+        let mut groups: Vec<Group> = [Writers::Others, Writers::All]
+            .into_iter()
+            .map(|writers| Group {
+                name: of(writers),
+                work: (mix, writers),
+                loads: LOADS.to_vec(),
+                capacity: f64::INFINITY,
+            })
+            .collect();
+        for group in &mut groups {
+            let name = &group.name;
+            let arguments = &self.arguments;
+            group
+                .loads
+                .retain(|load| arguments.selects(&format!("{name}, {}", load.name)));
+        }
+        groups.retain(|group| !group.loads.is_empty());
+        if groups.is_empty() {
+            return;
+        }
+        let users = user_ids(USERS);
         // Full histories, so that each write evicts; in the short version two
         // snapshots a user, which is where the structures for more exist.
         let versions = self.arguments.pick(2, HISTORY);
-        let capacity = {
+        {
             let ours = filled::<Attuned>(&users, versions);
             let dashmap = filled::<DashMap>(&users, versions);
-            let capacity = closed_loop(&ours, &users, mix).min(closed_loop(&dashmap, &users, mix));
-            println!("{group}: the slower of both sustains {capacity:.0} operations/s");
-            for load in &selected {
-                let rate = capacity * load.share;
-                let series = interleave(
-                    vec![
-                        self.entrant(&ours, &users, mix, rate),
-                        self.entrant(&dashmap, &users, mix, rate),
-                    ],
-                    self.rounds,
+            for group in &mut groups {
+                let work = group.work;
+                group.capacity =
+                    closed_loop(&ours, &users, work).min(closed_loop(&dashmap, &users, work));
+                println!(
+                    "{}: the slower of both sustains {:.0} operations/s",
+                    group.name, group.capacity
                 );
-                let group = format!("{group}, {}", load.name);
-                self.percentiles(&group, &series);
-                self.bars(&group, &series, &[(99.9, load.bound), (99.99, load.bound)]);
+                for (name, bound, rate) in group.rates() {
+                    let series = interleave(
+                        vec![
+                            self.entrant(&ours, &users, work, rate),
+                            self.entrant(&dashmap, &users, work, rate),
+                        ],
+                        self.rounds,
+                    );
+                    self.percentiles(&name, &series);
+                    self.bars(&name, &series, &[(99.9, bound), (99.99, bound)]);
+                }
             }
-            capacity
-        };
+        }
         let locked = filled::<ParkingLotRwLock>(&users, versions);
         let scc = filled::<Scc>(&users, versions);
         let papaya = filled::<Papaya>(&users, 1);
-        for load in &selected {
-            let rate = capacity * load.share;
-            let series = interleave(
-                vec![
-                    self.entrant(&locked, &users, mix, rate),
-                    self.entrant(&scc, &users, mix, rate),
-                    self.entrant(&papaya, &users, mix, rate),
-                ],
-                self.few_rounds,
-            );
-            self.percentiles(&format!("{group}, {}", load.name), &series);
+        for group in &groups {
+            for (name, _, rate) in group.rates() {
+                let series = interleave(
+                    vec![
+                        self.entrant(&locked, &users, group.work, rate),
+                        self.entrant(&scc, &users, group.work, rate),
+                        self.entrant(&papaya, &users, group.work, rate),
+                    ],
+                    self.few_rounds,
+                );
+                self.percentiles(&name, &series);
+            }
         }
     }
 
@@ -140,14 +181,14 @@ impl Suite {
         &self,
         store: &'a C,
         users: &'a [SmolStr],
-        mix: Mix,
+        work: (Mix, Writers),
         rate: f64,
     ) -> Entrant<'a, Outcome> {
         let thread_rate = rate / THREADS as f64;
         let steps = (thread_rate * self.seconds).min(MAX_STEPS) as usize;
         let interval = 1e9 / thread_rate;
         Entrant::new(C::NAME, move |round| {
-            mixed(store, users, mix, THREADS, steps, interval, round)
+            mixed(store, users, work, THREADS, steps, interval, round)
         })
     }
 
@@ -194,37 +235,64 @@ impl Suite {
     }
 
     /// What the first of the series has against the second, by percentiles of
-    /// the reads. Those of the upserts are compared without a bar.
+    /// the reads: of whole rounds, and of short windows. Those of the upserts, of
+    /// which there are few in a window, are compared without a bar.
     fn bars(&mut self, group: &str, series: &[Series<Outcome>], bounds: &[(f64, Bound)]) {
+        let ratio_name = format!("{} / {}, latency", series[0].name, series[1].name);
         for &(percentile, bound) in bounds {
-            let measured = ratio(series, reads, percentile);
-            let ratio_name = format!("{} / {}, latency", series[0].name, series[1].name);
-            let name = format!("{group}, reads, p{percentile}");
-            self.results.bar(&name, &ratio_name, measured, bound);
-            let measured = ratio(series, upserts, percentile);
-            let name = format!("{group}, upserts, p{percentile}");
-            self.results.bar(&name, &ratio_name, measured, Bound::None);
+            let reads_name = format!("{group}, reads, p{percentile}");
+            if let Some(measured) = ratio(series, |outcome| typical(outcome, percentile)) {
+                let name = format!("{reads_name}{OF_WINDOWS}");
+                self.results.bar(&name, &ratio_name, measured, bound);
+            }
+            let kinds = [
+                (reads_name, reads as Kind, bound),
+                (
+                    format!("{group}, upserts, p{percentile}"),
+                    upserts,
+                    Bound::None,
+                ),
+            ];
+            for (name, kind, bound) in kinds {
+                if let Some(measured) = ratio(series, |outcome| of_round(outcome, kind, percentile))
+                {
+                    self.results.bar(&name, &ratio_name, measured, bound);
+                }
+            }
         }
     }
 
     fn percentiles(&mut self, group: &str, series: &[Series<Outcome>]) {
-        let kinds: [(&str, Kind); 2] = [("reads", reads), ("upserts", upserts)];
         for series in series {
-            for (kind, of) in kinds {
-                for percentile in PERCENTILES {
+            for percentile in PERCENTILES {
+                let rows = [
+                    ("reads", values(series, |o| of_round(o, reads, percentile))),
+                    (
+                        "upserts",
+                        values(series, |o| of_round(o, upserts, percentile)),
+                    ),
+                    (READS_OF_WINDOWS, values(series, |o| typical(o, percentile))),
+                ];
+                for (kind, values) in rows {
+                    if values.is_empty() {
+                        continue;
+                    }
                     self.results.measurement(Measurement {
                         group: format!("{group}, {kind}"),
                         contender: series.name.clone(),
                         parameter: "percentile".to_owned(),
                         at: percentile,
                         unit: "ns".to_owned(),
-                        value: Spread::of(&values(series, of, percentile)),
+                        value: Spread::of(&values),
                     });
                 }
             }
         }
     }
 }
+
+const OF_WINDOWS: &str = " of 0.5 ms";
+const READS_OF_WINDOWS: &str = "reads, of 0.5 ms";
 
 type Kind = fn(&Outcome) -> &Histogram<u64>;
 
@@ -236,18 +304,26 @@ fn upserts(outcome: &Outcome) -> &Histogram<u64> {
     &outcome.latencies.upserts
 }
 
-fn values(series: &Series<Outcome>, of: Kind, percentile: f64) -> Vec<f64> {
-    let outcomes = series.values.iter();
-    outcomes
-        .map(|outcome| of(outcome).value_at_percentile(percentile) as f64)
-        .collect()
+/// A percentile of a whole round.
+fn of_round(outcome: &Outcome, of: Kind, percentile: f64) -> Option<f64> {
+    Some(of(outcome).value_at_percentile(percentile) as f64)
 }
 
-fn ratio(series: &[Series<Outcome>], of: Kind, percentile: f64) -> Spread {
-    Spread::of_ratios(
-        &values(&series[0], of, percentile),
-        &values(&series[1], of, percentile),
-    )
+/// A percentile of the reads in a typical window.
+fn typical(outcome: &Outcome, percentile: f64) -> Option<f64> {
+    let place = PERCENTILES.iter().position(|&of| of == percentile)?;
+    outcome.typical_window.get(place).copied()
+}
+
+/// One for each round that has it.
+fn values(series: &Series<Outcome>, of: impl Fn(&Outcome) -> Option<f64>) -> Vec<f64> {
+    series.values.iter().filter_map(of).collect()
+}
+
+fn ratio(series: &[Series<Outcome>], of: impl Fn(&Outcome) -> Option<f64>) -> Option<Spread> {
+    let (ours, theirs) = (values(&series[0], &of), values(&series[1], &of));
+    let comparable = !ours.is_empty() && ours.len() == theirs.len();
+    comparable.then(|| Spread::of_ratios(&ours, &theirs))
 }
 
 fn filled<C: Contender>(users: &[SmolStr], versions: usize) -> C {
@@ -257,13 +333,11 @@ fn filled<C: Contender>(users: &[SmolStr], versions: usize) -> C {
 }
 
 /// Operations a second if each begins when the one before is done, with the
-/// clock read as under the real load: the median of three.
-fn closed_loop<C: Contender>(store: &C, users: &[SmolStr], mix: Mix) -> f64 {
-    let rates: Vec<f64> = (0..3)
-        .map(|round| {
-            let outcome = mixed(store, users, mix, THREADS, 300_000, 0.0, round);
-            outcome.reads_per_second + outcome.upserts_per_second
-        })
+/// clock read as under the real load: the median of seven, after one that warms up.
+fn closed_loop<C: Contender>(store: &C, users: &[SmolStr], work: (Mix, Writers)) -> f64 {
+    let rates: Vec<f64> = (0..8)
+        .map(|round| mixed(store, users, work, THREADS, 300_000, 0.0, round).operations_per_second)
+        .skip(1)
         .collect();
     Spread::of(&rates).median
 }
