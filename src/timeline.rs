@@ -5,13 +5,15 @@
 //! order in which the versions took effect. What keeps superseded versions
 //! alive is a bounded queue, from which the oldest are evicted when it is full.
 //! The queue is never read: its order does not matter to a reader, only what it
-//! owns. And a [`Mirror`] has a copy of the newest value, if that is small, for
-//! quick reading.
+//! owns. And a [`Mirror`] says which version is the newest, and has a copy of its
+//! value, if that is small, for quick reading.
 //!
 //! Terms of the arguments below:
-//! - The *head* is the newest version. It is swapped atomically and is the only
-//!   place where an operation on a timeline takes effect; for a reader of the mirror
-//!   that is a moment at which the version that it is shown is the head.
+//! - The *head* is the newest version, or the end of the timeline. It is swapped
+//!   atomically, and that decides which write or removal comes next.
+//! - What is at the head *takes effect* when it is *announced*: when the number in the
+//!   mirror reaches its sequence. Writers announce what they have put there, and so
+//!   does whoever meets something there, before acting on it.
 //! - A version's *sequence* is its position in the timeline, counted from 1
 //!   without gaps, because each is placed after the very version it replaced.
 //! - The *window* is the newest `retention` sequences, judged from the head: what
@@ -23,11 +25,23 @@
 //! can fail to upgrade only when the head has moved on so far that the link has
 //! left the window, or the timeline is closed.
 //!
-//! **The mirror** is told of a version twice: before the head can become that
-//! version, and after it has. So what it shows is of the head, at some moment while
-//! it is read ([`Mirror::look`] has the argument); and it shows nothing from before a
-//! head is replaced until the mirror is changed, too. Then, and for values that it
-//! cannot hold, readers go to the head itself.
+//! **The order in which things take effect** is the order of the head. The number in the
+//! mirror only rises, and nothing is announced that is not, or was not, at the head.
+//! If it goes up by more than one, what it passes takes effect at that step, too, one
+//! after the other.
+//!
+//! *A reader of the mirror* gets the version whose sequence is that number, at the
+//! step at which it reads it ([`Mirror::look`] has the argument). Between the swap
+//! of a head and its announcement it gets the version before, and that is right: the
+//! write has not returned, and nobody who has met it has done anything yet.
+//!
+//! *Who loads the head* and finds the version `n` announces it before going on. While
+//! `n` was the head, nothing greater can have been announced. So the number reaches
+//! `n`, or passes it, at the load or between the load and the end of the announcement;
+//! and there `n` is the newest.
+//!
+//! *Who finds that something else was announced already* has come later: the swap of
+//! a head precedes its announcement, so a head loaded then is no older.
 //!
 //! Nothing here blocks or waits for another thread, with one exception:
 //! `ArrayQueue` spins while another writer is inside the slot that it needs.
@@ -40,8 +54,8 @@ use crate::sync::{
     Arc, ArcSwapOption, ArrayQueue, AtomicU64, Guard, Mirror, OnceBox, Ordering, Weak, slack, touch,
 };
 
-/// What a mirror can hold. With its two counters these make 72 bytes, and with the
-/// key and the rest of a timeline 120, which is an entry of the map.
+/// What a mirror can hold. With its state these make 64 bytes, and with the key and
+/// the rest of a timeline 112, which is an entry of the map.
 pub(crate) const MIRRORED_WORDS: usize = 7;
 
 /// A value that a timeline can keep.
@@ -90,7 +104,8 @@ impl<V: Mirrored> Version<V> {
     }
 }
 
-/// The newest version as a load found it; `None` if the timeline was closed.
+/// The newest version as it was found at the head, `None` if the timeline was closed.
+/// What leaves this module has taken effect.
 pub(crate) type Head<V> = Guard<Option<Arc<Version<V>>>>;
 
 /// A version that was not published, because something else than expected was
@@ -102,10 +117,10 @@ pub(crate) struct Unpublished<V> {
 
 /// One user's versions, from the first until the timeline is closed.
 ///
-/// Every method takes effect at one access of the head, named in its comment.
+/// Every method takes effect at one step, named in its comment.
 #[derive(Debug)]
 pub(crate) struct Timeline<V> {
-    /// A copy of the newest version's value, for quick reading.
+    /// What has taken effect, and a copy of its value for quick reading.
     mirror: Mirror<MIRRORED_WORDS>,
     /// The newest version; `None` once the timeline is closed, which is final.
     head: ArcSwapOption<Version<V>>,
@@ -128,27 +143,43 @@ impl<V: Mirrored> Timeline<V> {
     }
 
     /// The newest version, or `None` if the timeline is closed. Takes effect at
-    /// the load of the head.
+    /// the load of the head or, if what it finds has yet to be announced, at that.
     pub(crate) fn latest(&self) -> Head<V> {
-        self.head.load()
+        self.settled(self.head.load())
+    }
+
+    /// What was found at the head, once it has taken effect.
+    fn settled(&self, head: Head<V>) -> Head<V> {
+        match &*head {
+            Some(version) => self.mirror.announce(version.sequence),
+            None => self.mirror.announce_closed(),
+        }
+        head
     }
 
     /// The newest version, held; `None` if the timeline is closed.
     // Apart, so that it is not in the way of what is read from the mirror.
     #[inline(never)]
     pub(crate) fn head_version(&self) -> Option<Arc<Version<V>>> {
-        Guard::into_inner(self.head.load())
+        Guard::into_inner(self.latest())
     }
 
     /// The newest version's sequence and the words of its value, if the mirror has
-    /// them. Takes effect at some moment between the beginning and the end.
+    /// them. Takes effect where the mirror is asked for the sequence.
     #[inline]
     pub(crate) fn mirrored(&self) -> Option<(u64, [u64; MIRRORED_WORDS])> {
         self.mirror.look()
     }
 
+    /// The same for one who was given nothing: if the words are just being changed,
+    /// they will be there in a moment, and that is sooner than the version is.
+    pub(crate) fn mirrored_again(&self) -> Option<(u64, [u64; MIRRORED_WORDS])> {
+        self.mirror.look_again()
+    }
+
+    /// Whether the closing of the timeline has taken effect.
     pub(crate) fn is_closed(&self) -> bool {
-        self.head.load().is_none()
+        self.mirror.is_closed()
     }
 
     /// Makes `version` the newest one, or gives it back if the timeline is closed.
@@ -161,6 +192,7 @@ impl<V: Mirrored> Timeline<V> {
         mut version: Arc<Version<V>>,
         retention: usize,
     ) -> Result<Arc<Version<V>>, Arc<Version<V>>> {
+        // Nothing depends on what it is, so it need not have taken effect.
         let mut head = self.head.load();
         loop {
             match self.replace(head, version, retention) {
@@ -182,9 +214,9 @@ impl<V: Mirrored> Timeline<V> {
     /// Makes `version` the newest one if `head` still is, and returns it as it
     /// was published.
     ///
-    /// Takes effect at the successful compare-and-swap of the head. Whatever
-    /// else happened since `head` was loaded, the version replaced is the one
-    /// that `version` was placed after, so no sequence repeats or is skipped:
+    /// A success is decided at the compare-and-swap of the head. Whatever else
+    /// happened since `head` was loaded, the version replaced is the one that
+    /// `version` was placed after, so no sequence repeats or is skipped:
     /// - another writer published first: the swap fails and finds its version.
     /// - the timeline was closed: the swap fails and finds `None`, or is not
     ///   even tried.
@@ -192,9 +224,11 @@ impl<V: Mirrored> Timeline<V> {
     /// The pointer cannot have changed and changed back: `head` keeps the
     /// version alive, so no other can have its address.
     ///
-    /// The mirror shows the version replaced no longer than up to the announcement,
-    /// hence nothing old from the swap on. An announcement whose swap fails does no
-    /// harm: another version with that sequence, or the end, is already there.
+    /// It takes effect at the announcement of `version`, which follows, or of a
+    /// later one by somebody who has met that at the head. In the second case nothing
+    /// comes between this version and the next; in the first, what comes between the
+    /// one replaced and this one is reads alone, since all else needs the head. So
+    /// what a caller decided on the version in `head` is still true.
     pub(crate) fn replace(
         &self,
         head: Head<V>,
@@ -204,7 +238,7 @@ impl<V: Mirrored> Timeline<V> {
         let Some(current) = &*head else {
             return Err(Unpublished {
                 version,
-                found: head,
+                found: self.settled(head),
             });
         };
         let sequence = current.sequence + 1;
@@ -222,16 +256,18 @@ impl<V: Mirrored> Timeline<V> {
             _ => Weak::new(),
         };
         Version::place(&mut version, sequence, previous);
-        self.mirror.announce(sequence);
         let found = self
             .head
             .compare_and_swap(&head, Some(Arc::clone(&version)));
         if !same(&found, &head) {
-            return Err(Unpublished { version, found });
+            return Err(Unpublished {
+                version,
+                found: self.settled(found),
+            });
         }
-        // Late, if other writers have come after this one: then it is ignored.
-        if let Some(words) = version.value.to_words() {
-            self.mirror.show(sequence, words);
+        match version.value.to_words() {
+            Some(words) => self.mirror.show(sequence, words),
+            None => self.mirror.announce(sequence),
         }
         // The history is already right for every reader: the version replaced
         // is in the window and owned, by us.
@@ -320,8 +356,9 @@ impl<V: Mirrored> Timeline<V> {
     /// The newest versions, newest first: as many as there are, at most `limit`
     /// and at most `retention`. Empty if the timeline is closed.
     ///
-    /// Takes effect at the last load of the head: from there the links are
-    /// immutable, so what the walk meets is the history as it was at that load.
+    /// Takes effect like [`latest`](Self::latest), at the last load of the head: the
+    /// links are immutable, so what the walk meets is the history that ends with
+    /// the version found there.
     ///
     /// The one thing that can go wrong is that writers evict the tail that the
     /// walk is heading for. A history shorter than its head's sequence implies
@@ -342,7 +379,7 @@ impl<V: Mirrored> Timeline<V> {
         let mut held = Vec::new();
         let mut newest_held = 0;
         loop {
-            let head = Guard::into_inner(self.head.load());
+            let head = self.head_version();
             let Some(newest) = &head else {
                 return Vec::new();
             };
@@ -405,7 +442,7 @@ impl<V: Mirrored> Timeline<V> {
     /// If a writer publishes first, it is tried again on what that writer left:
     /// the removal comes after the write.
     pub(crate) fn close(&self, floor: &RevisionFloor) -> Option<u64> {
-        let mut head = self.head.load();
+        let mut head = self.latest();
         while head.is_some() {
             match self.close_at(head, floor) {
                 Ok(last) => return Some(last),
@@ -418,13 +455,13 @@ impl<V: Mirrored> Timeline<V> {
     /// Closes the timeline for good if `head` is still its newest version, and
     /// returns its last sequence; otherwise what is there instead.
     ///
-    /// Takes effect at the successful compare-and-swap of the head: latest and
-    /// history end together. What a caller decided on the version in `head` is
-    /// still true then, as nothing was written since. A writer that comes later
-    /// finds `None` and starts a new timeline.
-    ///
-    /// The mirror is told of it as if it were a version, of which there is none to
-    /// show: from then on it never shows anything.
+    /// A success is decided at the compare-and-swap of the head, and takes effect at
+    /// the announcement of the end, which follows, by this removal or by whoever meets
+    /// the end at the head: latest and history end together. What a caller decided on
+    /// the version in `head` is still true then, as nothing was written since. A
+    /// writer that comes later finds `None` and starts a new timeline, not before it has
+    /// announced the end of this one: the map lets go only of what
+    /// [is closed](Self::is_closed).
     ///
     /// The floor is raised before: whoever sees the timeline closed must find
     /// no revision of it above the floor. Raising it in vain does no harm.
@@ -434,18 +471,17 @@ impl<V: Mirrored> Timeline<V> {
     /// can get to it, and it goes with the timeline.
     pub(crate) fn close_at(&self, head: Head<V>, floor: &RevisionFloor) -> Result<u64, Head<V>> {
         let Some(last) = head.as_ref().map(|last| last.sequence) else {
-            return Err(head);
+            return Err(self.settled(head));
         };
         floor
             .0
             .fetch_max(self.revision(last, floor), Ordering::AcqRel);
-        self.mirror.announce(last + 1);
         let found = self.head.compare_and_swap(&*head, None);
         if !same(&found, &head) {
-            return Err(found);
+            return Err(self.settled(found));
         }
+        self.mirror.close();
         // Not left to the timeline's own end, which pinned readers delay.
-        self.mirror.wipe();
         if let Some(superseded) = self.superseded.get() {
             while superseded.pop().is_some() {}
         }

@@ -14,6 +14,9 @@ const WORDS: usize = 2;
 
 const PREEMPTIONS: usize = 3;
 
+/// With two writers, three preemptions make 650,000 executions: they were run once.
+const PREEMPTIONS_OF_TWO_WRITERS: usize = 2;
+
 fn words_of(sequence: u64) -> [u64; WORDS] {
     [sequence, 10 * sequence]
 }
@@ -35,36 +38,43 @@ fn explore(name: &str, preemption_bound: Option<usize>, model: impl Fn() + Sync 
 }
 
 /// What the kernel does to make a version the newest one. `head` stands for the
-/// head of the timeline: its swap takes effect between the two calls, and whoever
-/// loads it sees what came before.
+/// head of the timeline.
 fn publish(mirror: &Mirror<WORDS>, head: &AtomicU64) {
-    let mut current = head.load(Ordering::Acquire);
-    loop {
-        mirror.announce(current + 1);
-        match head.compare_exchange(current, current + 1, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => break,
-            Err(found) => current = found,
-        }
-    }
-    mirror.show(current + 1, words_of(current + 1));
+    let sequence = swap(head);
+    mirror.show(sequence, words_of(sequence));
 }
 
-/// Loads the head, then looks: what is shown is whole and not older.
-fn look_behind(mirror: &Mirror<WORDS>, head: &AtomicU64) {
-    let before = head.load(Ordering::Acquire);
+fn swap(head: &AtomicU64) -> u64 {
+    head.fetch_add(1, Ordering::AcqRel) + 1
+}
+
+/// What the kernel does to find the newest version without the mirror.
+fn load_head(mirror: &Mirror<WORDS>, head: &AtomicU64) -> u64 {
+    let sequence = head.load(Ordering::Acquire);
+    mirror.announce(sequence);
+    sequence
+}
+
+/// Looks, before and after others: what is shown is whole, and nobody goes back.
+fn look_between(mirror: &Mirror<WORDS>, head: &AtomicU64) {
+    let before = load_head(mirror, head);
     if let Some((sequence, words)) = mirror.look() {
         assert_eq!(words, words_of(sequence), "of one version");
         assert!(
             sequence >= before,
             "{sequence} is shown after {before} was newest"
         );
-        // It was shown after it had become the newest.
-        let after = head.load(Ordering::Acquire);
-        assert!(
-            sequence <= after,
-            "{sequence} is shown, but the newest is {after}"
-        );
+        look_ahead(head, sequence);
     }
+}
+
+/// What is shown has been at the head: whoever goes there next finds no older one.
+fn look_ahead(head: &AtomicU64, sequence: u64) {
+    let after = head.load(Ordering::Acquire);
+    assert!(
+        sequence <= after,
+        "{sequence} is shown, but the newest is {after}"
+    );
 }
 
 fn of_first() -> (Arc<Mirror<WORDS>>, Arc<AtomicU64>) {
@@ -83,7 +93,7 @@ fn a_reader_sees_whole_words_and_never_an_older_version() {
                 publish(&mirror, &head);
             }
         });
-        look_behind(&mirror, &head);
+        look_between(&mirror, &head);
         writer.join().unwrap();
         assert_eq!(mirror.look(), Some((3, words_of(3))));
     });
@@ -91,13 +101,14 @@ fn a_reader_sees_whole_words_and_never_an_older_version() {
 
 #[test]
 fn a_reader_of_two_writers_sees_whole_words_and_never_an_older_version() {
-    explore("publish | publish | look", Some(PREEMPTIONS), || {
+    let bound = Some(PREEMPTIONS_OF_TWO_WRITERS);
+    explore("publish | publish | look", bound, || {
         let (mirror, head) = of_first();
         let writers = [(); 2].map(|()| {
             let (mirror, head) = (Arc::clone(&mirror), Arc::clone(&head));
             loom::thread::spawn(move || publish(&mirror, &head))
         });
-        look_behind(&mirror, &head);
+        look_between(&mirror, &head);
         for writer in writers {
             writer.join().unwrap();
         }
@@ -124,21 +135,88 @@ fn what_one_reader_sees_does_not_go_back() {
     });
 }
 
+/// One reader meets at the head what its writer has yet to announce; the other one
+/// hears of it and must not be shown what was before.
+#[test]
+fn what_one_reader_finds_at_the_head_is_not_older_for_another() {
+    explore("swap, show | load head | look", Some(PREEMPTIONS), || {
+        let (mirror, head) = of_first();
+        let writer = loom::thread::spawn({
+            let (mirror, head) = (Arc::clone(&mirror), Arc::clone(&head));
+            move || publish(&mirror, &head)
+        });
+        let told = Arc::new(AtomicU64::new(0));
+        let one = loom::thread::spawn({
+            let (mirror, head, told) = (Arc::clone(&mirror), Arc::clone(&head), Arc::clone(&told));
+            move || told.store(load_head(&mirror, &head), Ordering::Release)
+        });
+        let before = told.load(Ordering::Acquire);
+        if let Some((sequence, words)) = mirror.look() {
+            assert_eq!(words, words_of(sequence), "of one version");
+            assert!(sequence >= before, "{sequence} after {before}");
+            look_ahead(&head, sequence);
+        }
+        for thread in [writer, one] {
+            thread.join().unwrap();
+        }
+    });
+}
+
+/// Announcing is enough for a version to take effect; its writer shows it later.
+#[test]
+fn a_version_that_another_has_announced_is_shown_by_its_writer() {
+    explore("publish | load head", None, || {
+        let (mirror, head) = of_first();
+        let other = loom::thread::spawn({
+            let (mirror, head) = (Arc::clone(&mirror), Arc::clone(&head));
+            move || load_head(&mirror, &head)
+        });
+        publish(&mirror, &head);
+        assert_eq!(mirror.look(), Some((2, words_of(2))));
+        other.join().unwrap();
+    });
+}
+
 #[test]
 fn a_reader_never_sees_words_that_are_wiped() {
-    explore("announce, wipe | look", None, || {
+    explore("close | look", None, || {
         let (mirror, _) = of_first();
         let remover = loom::thread::spawn({
             let mirror = Arc::clone(&mirror);
-            move || {
-                mirror.announce(2);
-                mirror.wipe();
-            }
+            move || mirror.close()
         });
         let seen = mirror.look();
         assert!(seen.is_none() || seen == Some((1, words_of(1))), "{seen:?}");
         remover.join().unwrap();
         assert_eq!(mirror.look(), None);
+        assert!(mirror.is_closed());
+    });
+}
+
+/// A writer who is late, and inside when the end comes or after it.
+#[test]
+fn nothing_is_shown_after_the_end() {
+    explore("show | close | look", Some(PREEMPTIONS), || {
+        let (mirror, _) = of_first();
+        let writer = loom::thread::spawn({
+            let mirror = Arc::clone(&mirror);
+            move || mirror.show(2, words_of(2))
+        });
+        let remover = loom::thread::spawn({
+            let mirror = Arc::clone(&mirror);
+            move || {
+                mirror.close();
+                assert_eq!(mirror.look(), None);
+            }
+        });
+        if let Some((sequence, words)) = mirror.look() {
+            assert_eq!(words, words_of(sequence), "of one version");
+        }
+        for thread in [writer, remover] {
+            thread.join().unwrap();
+        }
+        assert_eq!(mirror.look(), None);
+        assert!(mirror.is_closed());
     });
 }
 

@@ -94,6 +94,39 @@ fn of_two_racing_compare_and_swaps_one_wins() {
     );
 }
 
+/// loom's own atomics would give one of the two results, in one execution: see the
+/// stand-in.
+#[test]
+fn a_number_that_its_writer_has_loaded_is_read_before_or_after_it_is_written() {
+    let (executions, seen) = interleave(
+        || AtomicU64::new(0),
+        |number| number.load(Ordering::Acquire),
+        |number| {
+            let before = number.load(Ordering::Relaxed);
+            number.fetch_max(before + 1, Ordering::AcqRel);
+        },
+        |_, loaded, ()| loaded,
+    );
+    assert!(executions >= 2, "{executions}");
+    assert_eq!(seen, BTreeSet::from([0, 1]));
+}
+
+/// What the stand-in of a number makes up for. If this fails, loom has got better,
+/// and the stand-in can go.
+#[test]
+fn loom_0_7_3_misses_the_second_result() {
+    let (executions, seen) = interleave(
+        || loom::sync::atomic::AtomicU64::new(0),
+        |number| number.load(Ordering::Acquire),
+        |number| {
+            let before = number.load(Ordering::Relaxed);
+            number.fetch_max(before + 1, Ordering::AcqRel);
+        },
+        |_, loaded, ()| loaded,
+    );
+    assert_eq!((executions, seen.len()), (1, 1), "{seen:?}");
+}
+
 #[test]
 fn a_weak_is_upgraded_before_the_last_drop_or_not_at_all() {
     let (executions, seen) = interleave(

@@ -44,9 +44,9 @@ pub use view::PinnedView;
 ///
 /// A snapshot is *large* if its user id has more than 23 bytes or its axes take more
 /// than 40 ([Memory](StateSnapshot#memory)). Others are read from a copy that the entry
-/// of the user has, by loads alone. In the moment between a write and the renewal of
-/// that copy, and after two writes of a user that met there until the next one,
-/// they are read like large ones.
+/// of the user has, by loads alone. A reader who comes while that copy is being renewed
+/// looks again, at most 16 times, and then reads the snapshot like a large one. So it
+/// is after two writes of a user that met there, until the next one.
 ///
 /// # Guarantees
 ///
@@ -205,8 +205,8 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// Makes `snapshot` the latest one of its user and the newest entry of the
     /// user's history.
     ///
-    /// Takes effect when the user's latest snapshot is swapped, or when the
-    /// entry of a new user is inserted.
+    /// Takes effect at one moment before it returns: for a known user soon after the
+    /// latest snapshot has been swapped, for a new one when the entry is inserted.
     ///
     /// # Cost
     ///
@@ -359,8 +359,7 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// The latest snapshot of a user with the revision of its write, or `None`
     /// if there is none.
     ///
-    /// Takes effect at the load of the user's latest snapshot. Never blocks;
-    /// allocates nothing.
+    /// Takes effect like [`latest`](Self::latest). Never blocks; allocates nothing.
     #[inline]
     #[must_use]
     pub fn versioned(&self, user_id: &str) -> Option<Versioned> {
@@ -371,8 +370,8 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// most `limit`, and at most as many as the store keeps. Empty if there are
     /// none or the store keeps no history.
     ///
-    /// Takes effect at a load of the user's latest snapshot: the history is
-    /// complete as of that instant. Never blocks; allocates the vector, with
+    /// Takes effect at one moment between call and return: the history is complete as
+    /// of that instant. Never blocks; allocates the vector, with
     /// exactly the room needed. Under continuous writes to the same user it may
     /// have to begin again; a repeated walk covers only what was written since.
     #[must_use]
@@ -389,7 +388,7 @@ impl<S: BuildHasher> MemoryStore<S> {
     /// Removes a user's latest snapshot and history together; true if there was
     /// something to remove.
     ///
-    /// Takes effect when the user's timeline is closed. See
+    /// Takes effect at one moment before it returns: latest and history end together. See
     /// [Memory](Self#guarantees) for what is released when.
     ///
     /// # Cost

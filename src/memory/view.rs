@@ -66,10 +66,10 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
 
     /// See [`MemoryStore::upsert_if`](crate::MemoryStore::upsert_if).
     ///
-    /// A success takes effect at the swap of the head, or at the insertion: the
-    /// swap succeeds only in the place of the very version whose revision was
-    /// compared, the insertion only if nobody is there. A conflict takes effect
-    /// at the load of the head that was found, or at the lookup that found none.
+    /// A success takes effect where the timeline says, or at the insertion: the head
+    /// is swapped only in the place of the very version whose revision was compared,
+    /// and the insertion succeeds only if nobody is there. A conflict takes effect
+    /// where the head was found, or at the lookup that found none.
     ///
     /// # Errors
     ///
@@ -195,16 +195,33 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     #[must_use]
     #[inline]
     pub fn latest(&self, user_id: &str) -> Option<StateSnapshot> {
-        let (id, timeline) = self.users.get_key_value(&UserId(user_id))?;
-        match timeline.mirrored() {
-            Some((_, words)) => Some(StateSnapshot::from_words(id.text(), words)),
-            None => timeline.head_version().map(StateSnapshot::shared),
+        self.map_latest(user_id, Some, || None)
+    }
+
+    /// What `found` makes of the latest snapshot, or `absent` of its absence.
+    // Results are so large that it counts whether one is made where it is to be.
+    #[inline]
+    pub(super) fn map_latest<T>(
+        &self,
+        user_id: &str,
+        found: impl FnOnce(StateSnapshot) -> T,
+        absent: impl FnOnce() -> T,
+    ) -> T {
+        let Some((id, timeline)) = self.users.get_key_value(&UserId(user_id)) else {
+            return absent();
+        };
+        if let Some((_, words)) = timeline.mirrored() {
+            return found(StateSnapshot::from_words(id.text(), words));
+        }
+        match latest_not_mirrored(&id, &timeline) {
+            Some((snapshot, _)) => found(snapshot),
+            None => absent(),
         }
     }
 
     /// See [`MemoryStore::with_latest`](crate::MemoryStore::with_latest).
     ///
-    /// Takes effect where the mirror does, or at the load of the head.
+    /// Takes effect where the mirror is looked into, or the head is found.
     ///
     /// A closed timeline means that the user was removed. That is the answer
     /// although the user may have been written again since: the timeline was in
@@ -218,11 +235,10 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
         read: impl FnOnce(&StateSnapshot) -> R,
     ) -> Option<R> {
         let (id, timeline) = self.users.get_key_value(&UserId(user_id))?;
-        if let Some((_, words)) = timeline.mirrored() {
-            return Some(read(&StateSnapshot::from_words(id.text(), words)));
+        match timeline.mirrored() {
+            Some((_, words)) => Some(read(&StateSnapshot::from_words(id.text(), words))),
+            None => with_latest_not_mirrored(&id, &timeline, read),
         }
-        let latest = timeline.latest();
-        latest.as_ref().map(|version| read(version.value()))
     }
 
     /// See [`MemoryStore::versioned`](crate::MemoryStore::versioned).
@@ -232,11 +248,7 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
         let (id, timeline) = self.users.get_key_value(&UserId(user_id))?;
         let (snapshot, sequence) = match timeline.mirrored() {
             Some((sequence, words)) => (StateSnapshot::from_words(id.text(), words), sequence),
-            None => {
-                let version = timeline.head_version()?;
-                let sequence = version.sequence();
-                (StateSnapshot::shared(version), sequence)
-            }
+            None => latest_not_mirrored(&id, &timeline)?,
         };
         Some(Versioned::new(snapshot, self.revision(&timeline, sequence)))
     }
@@ -386,6 +398,35 @@ impl<'a, S: BuildHasher> PinnedView<'a, S> {
     fn reclaim(&self) {
         self.shared.users.guard().flush();
     }
+}
+
+/// The latest snapshot, which was not in the mirror, and its sequence.
+// Apart, so that it is not in the way of what is read from the mirror.
+#[cold]
+fn latest_not_mirrored(
+    id: &UserKey,
+    timeline: &Timeline<StateSnapshot>,
+) -> Option<(StateSnapshot, u64)> {
+    if let Some((sequence, words)) = timeline.mirrored_again() {
+        return Some((StateSnapshot::from_words(id.text(), words), sequence));
+    }
+    let version = timeline.head_version()?;
+    let sequence = version.sequence();
+    Some((StateSnapshot::shared(version), sequence))
+}
+
+/// The same for a closure, without a reference count.
+#[cold]
+fn with_latest_not_mirrored<R>(
+    id: &UserKey,
+    timeline: &Timeline<StateSnapshot>,
+    read: impl FnOnce(&StateSnapshot) -> R,
+) -> Option<R> {
+    if let Some((_, words)) = timeline.mirrored_again() {
+        return Some(read(&StateSnapshot::from_words(id.text(), words)));
+    }
+    let latest = timeline.latest();
+    latest.as_ref().map(|version| read(version.value()))
 }
 
 impl<S> fmt::Debug for PinnedView<'_, S> {

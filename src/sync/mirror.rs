@@ -6,112 +6,223 @@
 //! processor can begin the next read while it waits for the memory of this one.
 //!
 //! It is a seqlock in which nobody waits. A reader who comes while the words are
-//! being changed gets nothing; a writer who comes then leaves things as they are.
-//! So it suits what can also be had elsewhere, at a price.
+//! being changed looks again a few times and then gets nothing; a writer who comes
+//! then leaves the words as they are. So it suits what can also be had elsewhere,
+//! at a price.
+//!
+//! It also says *which* version is the newest: one number, which only rises, and in
+//! one place with what tells whether the words can be used. A version takes effect
+//! at the step at which the number reaches its sequence.
+
+#[cfg(not(attuned_loom))]
+use std::sync::atomic::{AtomicU64, AtomicU64 as Word, Ordering, fence};
+use std::{cmp, hint};
 
 #[cfg(attuned_loom)]
-use loom::sync::atomic::{AtomicU64, Ordering, fence};
+use super::stand_in::{AtomicU64, Ordering};
+// Nobody loads a word and then stores one, which is what the stand-in is for.
+#[cfg(attuned_loom)]
+use loom::sync::atomic::{AtomicU64 as Word, fence};
+
+/// How often a reader looks, if it finds the words being changed: that takes some
+/// tens of nanoseconds, unless the writer has lost its processor.
 #[cfg(not(attuned_loom))]
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+const LOOKS: usize = 16;
+#[cfg(attuned_loom)]
+const LOOKS: usize = 2;
 
 /// A copy of `N` words, stamped with the sequence of the version that they are of.
 #[derive(Debug)]
 pub struct Mirror<const N: usize> {
-    /// Twice a sequence than which no version has a greater one. It only rises.
-    announced: AtomicU64,
-    /// Twice the stamp of the words, and one more while they are being changed.
-    /// No stamp comes back.
+    /// A [`State`].
     state: AtomicU64,
-    words: [AtomicU64; N],
+    words: [Word; N],
+}
+
+/// The sequence of the newest version, above two marks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct State(u64);
+
+impl State {
+    /// The words are not of the newest version.
+    const STALE: u64 = 1;
+    /// A writer is inside, and no other may change the words.
+    const CLAIMED: u64 = 2;
+    const MARKS: u32 = 2;
+
+    /// In the place of a sequence: there is no version any more. A timeline would
+    /// take centuries to get there.
+    const CLOSED: u64 = u64::MAX >> Self::MARKS;
+
+    fn new(sequence: u64, marks: u64) -> Self {
+        Self(sequence << Self::MARKS | marks)
+    }
+
+    fn sequence(self) -> u64 {
+        self.0 >> Self::MARKS
+    }
+
+    fn is_claimed(self) -> bool {
+        self.0 & Self::CLAIMED != 0
+    }
+
+    /// Whether the words are those of the newest version.
+    fn is_shown(self) -> bool {
+        self.0 & (Self::CLAIMED | Self::STALE) == 0
+    }
 }
 
 impl<const N: usize> Mirror<N> {
     /// A mirror of the version with the sequence 1, if it has such words.
     pub fn of_first(words: Option<[u64; N]>) -> Self {
+        let state = State::new(1, words.map_or(State::STALE, |_| 0));
         Self {
-            announced: AtomicU64::new(2),
-            state: AtomicU64::new(words.map_or(0, |_| 2)),
-            words: words.unwrap_or([0; N]).map(AtomicU64::new),
+            state: AtomicU64::new(state.0),
+            words: words.unwrap_or([0; N]).map(Word::new),
         }
     }
 
-    /// To be called before a version can become the newest: from now on, nobody
-    /// gets the words of an older one.
+    /// Has the version with that sequence take effect, without its words. Nothing
+    /// changes if it has done so already.
     pub fn announce(&self, sequence: u64) {
-        self.announced.fetch_max(2 * sequence, Ordering::AcqRel);
+        self.raise(sequence, 0);
     }
 
-    /// To be called after a version has become the newest, with its words.
+    /// Has the version with that sequence take effect, and shows its words.
     ///
-    /// They take effect at the last store, which releases all of them. They are
-    /// ignored if there are newer ones, or if another writer is just changing
-    /// them. The latter's may be older; then nobody gets anything until there is
-    /// another version.
+    /// Until the last of the words is there, nobody gets any. They are ignored if a
+    /// newer version has taken effect, or if another writer is just changing them;
+    /// in the second case nobody gets any until there is another version.
     pub fn show(&self, sequence: u64, words: [u64; N]) {
-        let state = self.state.load(Ordering::Relaxed);
-        let is_being_changed = !state.is_multiple_of(2);
-        if is_being_changed || state > 2 * sequence {
-            return;
+        match self.raise(sequence, State::CLAIMED) {
+            Some(before) if !before.is_claimed() => self.fill(sequence, words),
+            _ => {}
         }
-        // Acquire: what the former writer stored comes before what this one stores.
-        let claim = self.state.compare_exchange(
-            state,
-            2 * sequence + 1,
-            Ordering::Acquire,
-            Ordering::Relaxed,
-        );
-        if claim.is_err() {
-            return;
+    }
+
+    /// Has the end of all versions take effect, and overwrites the words.
+    pub fn close(&self) {
+        match self.raise(State::CLOSED, State::CLAIMED) {
+            Some(before) if !before.is_claimed() => self.wipe(),
+            // By the writer who is inside, when it is done.
+            _ => {}
         }
+    }
+
+    /// Has the end of all versions take effect, if somebody else is to
+    /// [close](Self::close) the mirror.
+    pub fn announce_closed(&self) {
+        self.announce(State::CLOSED);
+    }
+
+    /// Takes effect at the load.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        State(self.state.load(Ordering::Acquire)).sequence() == State::CLOSED
+    }
+
+    /// The words of the newest version with its sequence, if they are here.
+    ///
+    /// *That version is the newest at the first load of the state*, since the state
+    /// says both that it is and that the words are its own.
+    ///
+    /// *They are of one version.* The state is the same before and after they are
+    /// read, and one that lets the words be read is there only once. If one of them were
+    /// of a later writer, the fence here would meet the one behind that writer's
+    /// claim, and the second load of the state would find that claim, or what came
+    /// after it.
+    #[inline]
+    pub fn look(&self) -> Option<(u64, [u64; N])> {
+        let state = State(self.state.load(Ordering::Acquire));
+        if !state.is_shown() {
+            return None;
+        }
+        let words = std::array::from_fn(|at| self.words[at].load(Ordering::Relaxed));
+        fence(Ordering::Acquire);
+        (self.state.load(Ordering::Relaxed) == state.0).then_some((state.sequence(), words))
+    }
+
+    /// For one who has looked in vain: [looks](Self::look) again, a few times, as long as
+    /// the words are being changed.
+    // Apart, so that it is not in the way of those who see something at once.
+    #[cold]
+    pub fn look_again(&self) -> Option<(u64, [u64; N])> {
+        for _ in 0..LOOKS {
+            let state = State(self.state.load(Ordering::Relaxed));
+            if state.is_claimed() {
+                hint::spin_loop();
+            } else if !state.is_shown() {
+                break;
+            }
+            let shown = self.look();
+            if shown.is_some() {
+                return shown;
+            }
+        }
+        None
+    }
+
+    /// Raises the number to `sequence` and adds `mark`; returns the state before, or
+    /// `None` if there was nothing to raise and nothing to claim.
+    ///
+    /// This is the step at which a version takes effect. Whoever comes from it,
+    /// or from a state that it led to, finds at least this one: the number only
+    /// rises. It releases the swap of the head before it, for those who have read
+    /// here that it took effect and go to the head next; and it acquires what
+    /// a former writer has stored, so that it comes before what this one stores.
+    #[inline]
+    fn raise(&self, sequence: u64, mark: u64) -> Option<State> {
+        let mut state = State(self.state.load(Ordering::Relaxed));
+        loop {
+            let nothing_to_do = match state.sequence().cmp(&sequence) {
+                cmp::Ordering::Less => false,
+                cmp::Ordering::Equal => mark == 0,
+                cmp::Ordering::Greater => true,
+            };
+            if nothing_to_do {
+                return None;
+            }
+            let claimed = state.0 & State::CLAIMED;
+            let raised = State::new(sequence, claimed | mark | State::STALE);
+            match self.state.compare_exchange(
+                state.0,
+                raised.0,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Some(state),
+                Err(found) => state = State(found),
+            }
+        }
+    }
+
+    /// Stores the words, in the writer's claim, and gives it up.
+    fn fill(&self, sequence: u64, words: [u64; N]) {
         // Whoever sees one of the words then sees the claim, too.
         fence(Ordering::Release);
         for (place, word) in self.words.iter().zip(words) {
             place.store(word, Ordering::Relaxed);
         }
-        self.state.store(2 * sequence, Ordering::Release);
+        let claimed = State::new(sequence, State::CLAIMED | State::STALE);
+        let shown = State::new(sequence, 0);
+        let stored =
+            self.state
+                .compare_exchange(claimed.0, shown.0, Ordering::Release, Ordering::Relaxed);
+        if stored.is_err() {
+            // Another version has taken effect meanwhile, and its words are not here.
+            let found = State(self.state.fetch_and(!State::CLAIMED, Ordering::Release));
+            if found.sequence() == State::CLOSED {
+                self.wipe();
+            }
+        }
     }
 
-    /// To be called when something greater than all versions was announced, so that
-    /// nothing is ever shown again: overwrites the words, unless another writer is
-    /// changing them at this moment.
-    pub fn wipe(&self) {
-        let state = self.state.load(Ordering::Relaxed);
-        let is_being_changed = !state.is_multiple_of(2);
-        // Left claimed, so that no late writer fills in anything.
-        let claim =
-            self.state
-                .compare_exchange(state, state | 1, Ordering::Acquire, Ordering::Relaxed);
-        if is_being_changed || claim.is_err() {
-            return;
-        }
-        // As in `show`: a reader who sees one of the zeros finds the claim.
+    /// Once nothing is going to be shown any more.
+    fn wipe(&self) {
+        // As in `fill`: a reader who sees one of the zeros finds the end.
         fence(Ordering::Release);
         for place in &self.words {
             place.store(0, Ordering::Relaxed);
         }
-    }
-
-    /// The words of the newest version with its sequence, if they are here.
-    ///
-    /// *They are of one version.* The state is the same before and after they are
-    /// read, and such a state is there only once. If one of them were of a later writer, the
-    /// fence here would meet the one behind that writer's claim, and the second
-    /// load of the state would find that claim, or what came after it.
-    ///
-    /// *That version is the newest at some moment of this call.* Nothing greater
-    /// was announced when it began, so no later version had become the newest by
-    /// then; and it had become so itself before its words were shown here. So it
-    /// is the newest either when the call begins or when it becomes so, whichever
-    /// is later.
-    #[inline]
-    pub fn look(&self) -> Option<(u64, [u64; N])> {
-        let announced = self.announced.load(Ordering::Acquire);
-        let state = self.state.load(Ordering::Acquire);
-        if state != announced {
-            return None;
-        }
-        let words = std::array::from_fn(|at| self.words[at].load(Ordering::Relaxed));
-        fence(Ordering::Acquire);
-        (self.state.load(Ordering::Relaxed) == state).then_some((state / 2, words))
     }
 }

@@ -18,9 +18,8 @@ use std::sync::{Mutex as Unseen, MutexGuard, OnceLock, PoisonError};
 
 /// loom's own.
 pub use loom::sync::Mutex;
-use loom::sync::atomic::AtomicUsize;
-/// loom's own, with the orderings that the crate asks for.
-pub use loom::sync::atomic::{AtomicU64, Ordering};
+pub use loom::sync::atomic::Ordering;
+use loom::sync::atomic::{self, AtomicUsize};
 
 /// A point at which loom can interleave other threads.
 #[derive(Debug)]
@@ -33,6 +32,56 @@ impl Step {
 
     fn take(&self) {
         self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// loom's own, with the orderings that the crate asks for, and each access preceded
+/// by a store to a companion that nobody reads.
+///
+/// loom 0.7.3 misses interleavings if a thread loads an atomic and then writes to it:
+/// for each write it only compares with the last access, and that is the thread's own
+/// load (<https://github.com/tokio-rs/loom/issues/166>, and 392). Stores are compared
+/// with every access. They are relaxed, so that they order nothing else.
+#[derive(Debug, Default)]
+pub struct AtomicU64 {
+    companion: AtomicUsize,
+    number: atomic::AtomicU64,
+}
+
+impl AtomicU64 {
+    pub fn new(number: u64) -> Self {
+        Self {
+            companion: AtomicUsize::new(0),
+            number: atomic::AtomicU64::new(number),
+        }
+    }
+
+    fn number(&self) -> &atomic::AtomicU64 {
+        self.companion.store(0, Ordering::Relaxed);
+        &self.number
+    }
+
+    pub fn load(&self, order: Ordering) -> u64 {
+        self.number().load(order)
+    }
+
+    pub fn compare_exchange(
+        &self,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        self.number()
+            .compare_exchange(current, new, success, failure)
+    }
+
+    pub fn fetch_max(&self, number: u64, order: Ordering) -> u64 {
+        self.number().fetch_max(number, order)
+    }
+
+    pub fn fetch_and(&self, number: u64, order: Ordering) -> u64 {
+        self.number().fetch_and(number, order)
     }
 }
 
@@ -265,10 +314,25 @@ pub struct Mirror<const N: usize> {
 
 #[derive(Clone, Debug)]
 struct Mirrored<const N: usize> {
-    announced: u64,
-    stamp: u64,
-    being_changed: bool,
+    newest: u64,
+    has_had_words: bool,
+    shown: bool,
+    claimed: bool,
     words: [u64; N],
+}
+
+impl<const N: usize> Mirrored<N> {
+    const CLOSED: u64 = u64::MAX;
+
+    /// Whether there was something to raise.
+    fn raise(&mut self, sequence: u64) -> bool {
+        let raised = sequence > self.newest;
+        if raised {
+            self.newest = sequence;
+            self.shown = false;
+        }
+        raised
+    }
 }
 
 impl<const N: usize> Mirror<N> {
@@ -276,9 +340,10 @@ impl<const N: usize> Mirror<N> {
         Self {
             step: Step::new(),
             content: Unseen::new(Mirrored {
-                announced: 1,
-                stamp: u64::from(words.is_some()),
-                being_changed: false,
+                newest: 1,
+                has_had_words: words.is_some(),
+                shown: words.is_some(),
+                claimed: false,
                 words: words.unwrap_or([0; N]),
             }),
         }
@@ -286,8 +351,7 @@ impl<const N: usize> Mirror<N> {
 
     pub fn announce(&self, sequence: u64) {
         self.step.take();
-        let mut content = lock(&self.content);
-        content.announced = content.announced.max(sequence);
+        lock(&self.content).raise(sequence);
     }
 
     /// Two steps: the claim and the change, between which readers get nothing
@@ -295,35 +359,59 @@ impl<const N: usize> Mirror<N> {
     pub fn show(&self, sequence: u64, words: [u64; N]) {
         self.step.take();
         let mut content = lock(&self.content);
-        if content.being_changed || content.stamp >= sequence {
+        if content.newest > sequence {
             return;
         }
-        content.being_changed = true;
+        content.raise(sequence);
+        if content.claimed {
+            return;
+        }
+        content.claimed = true;
+        content.has_had_words = true;
         drop(content);
         self.step.take();
         let mut content = lock(&self.content);
-        content.words = words;
-        content.stamp = sequence;
-        content.being_changed = false;
+        content.claimed = false;
+        if content.newest == Mirrored::<N>::CLOSED {
+            content.words = [0; N];
+        } else {
+            content.words = words;
+            content.shown = content.newest == sequence;
+        }
     }
 
-    pub fn wipe(&self) {
+    pub fn close(&self) {
         self.step.take();
         let mut content = lock(&self.content);
-        if !content.being_changed {
-            content.being_changed = true;
+        content.raise(Mirrored::<N>::CLOSED);
+        if !content.claimed {
             content.words = [0; N];
         }
     }
 
-    /// Two steps: what is announced is read before the words.
-    pub fn look(&self) -> Option<(u64, [u64; N])> {
+    pub fn announce_closed(&self) {
+        self.announce(Mirrored::<N>::CLOSED);
+    }
+
+    pub fn is_closed(&self) -> bool {
         self.step.take();
-        let newest = lock(&self.content).announced;
+        lock(&self.content).newest == Mirrored::<N>::CLOSED
+    }
+
+    /// No step if there have never been words: then it is in vain whenever it happens.
+    pub fn look(&self) -> Option<(u64, [u64; N])> {
+        if !lock(&self.content).has_had_words {
+            return None;
+        }
         self.step.take();
         let content = lock(&self.content);
-        let is_newest = !content.being_changed && content.stamp == newest;
-        is_newest.then_some((newest, content.words))
+        content.shown.then_some((content.newest, content.words))
+    }
+
+    /// In vain: who looks again and finds something finds what they would have found by
+    /// coming later, and the first look has left no trace.
+    pub fn look_again(&self) -> Option<(u64, [u64; N])> {
+        None
     }
 }
 

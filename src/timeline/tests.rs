@@ -90,7 +90,7 @@ fn kept(versions: usize, retention: usize) -> usize {
 }
 
 /// The first half of `publish`, by a writer that is then stalled: it holds the
-/// superseded version, and the queue does not have it yet.
+/// superseded version, the queue does not have it yet, and nothing is announced.
 fn swap_head(timeline: &Timeline<Value>, mut version: Arc<Version<Value>>) -> Arc<Version<Value>> {
     let superseded = timeline.head.load_full().unwrap();
     Version::place(
@@ -98,7 +98,6 @@ fn swap_head(timeline: &Timeline<Value>, mut version: Arc<Version<Value>>) -> Ar
         superseded.sequence + 1,
         Arc::downgrade(&superseded),
     );
-    timeline.mirror.announce(version.sequence);
     timeline.head.store(Some(version));
     superseded
 }
@@ -153,31 +152,81 @@ fn the_mirror_shows_the_newest_version_if_it_has_words() {
     assert_eq!(timeline.mirrored(), None);
 }
 
+/// Who meets it at the head has it take effect, and from then on nobody is shown
+/// the one before.
 #[test]
-fn the_mirror_shows_nothing_between_the_swap_of_the_head_and_its_own_change() {
-    let values = Values::new();
-    let timeline = values.timeline(1, 3);
-    swap_head(&timeline, values.version(2));
-    assert_eq!(timeline.mirrored(), None);
-    assert_eq!(timeline.latest().as_ref().unwrap().value().number, 2);
+fn a_version_takes_effect_when_its_writer_or_a_reader_of_the_head_announces_it() {
+    let shown = |sequence| Some((sequence, [sequence; MIRRORED_WORDS]));
+    let meet: [fn(&Timeline<Value>); 3] = [
+        |timeline| {
+            let latest = timeline.latest();
+            assert_eq!(latest.as_ref().unwrap().value().number, 2);
+        },
+        |timeline| assert_eq!(timeline.head_version().unwrap().value().number, 2),
+        |timeline| {
+            let history = timeline.history(1, 3, |version| version);
+            assert_eq!(history[0].value().number, 2);
+        },
+    ];
+    for meet in meet {
+        let values = Values::new();
+        let timeline = values.timeline(1, 3);
+        swap_head(&timeline, values.version(2));
+        assert_eq!(timeline.mirrored(), shown(1), "not announced yet");
+        meet(&timeline);
+        assert_eq!(timeline.mirrored(), None, "announced, without its words");
 
-    // One who comes later does not leave it so.
-    timeline.publish(values.version(3), 3).unwrap();
-    assert_eq!(timeline.mirrored(), Some((3, [3; MIRRORED_WORDS])));
-    timeline.mirror.show(2, [2; MIRRORED_WORDS]);
-    assert_eq!(timeline.mirrored(), Some((3, [3; MIRRORED_WORDS])));
+        // Its writer goes on.
+        timeline.mirror.show(2, [2; MIRRORED_WORDS]);
+        assert_eq!(timeline.mirrored(), shown(2));
+
+        // One who comes late does not undo what others have done.
+        timeline.publish(values.version(3), 3).unwrap();
+        timeline.mirror.show(2, [2; MIRRORED_WORDS]);
+        timeline.mirror.announce(2);
+        assert_eq!(timeline.mirrored(), shown(3));
+    }
 }
 
-/// Nothing older is shown when it is decided that the timeline ends.
+/// What a failed attempt found is acted on, so it has to have taken effect.
 #[test]
-fn the_mirror_shows_nothing_of_a_timeline_that_is_about_to_be_closed() {
+fn what_is_found_instead_of_what_was_expected_is_announced() {
     let values = Values::new();
     let timeline = values.timeline(2, 3);
-    let stale = timeline.latest();
-    timeline.publish(values.version(3), 3).unwrap();
-    assert!(timeline.close_at(stale, &floor()).is_err());
-    // It did not end after all.
-    assert_eq!(timeline.mirrored(), Some((3, [3; MIRRORED_WORDS])));
+    let stale = || timeline.latest();
+
+    let head = stale();
+    swap_head(&timeline, values.version(3));
+    assert_eq!(timeline.mirrored(), Some((2, [2; MIRRORED_WORDS])));
+    assert!(timeline.replace(head, values.version(3), 3).is_err());
+    assert_eq!(timeline.mirrored(), None);
+
+    let head = stale();
+    timeline.publish(values.version(5), 3).unwrap();
+    swap_head(&timeline, values.version(5));
+    assert_eq!(timeline.mirrored(), Some((4, [5; MIRRORED_WORDS])));
+    assert!(timeline.close_at(head, &floor()).is_err());
+    assert_eq!(timeline.mirrored(), None);
+}
+
+#[test]
+fn a_closing_takes_effect_when_it_is_met() {
+    let meet: [fn(&Timeline<Value>, &Values); 4] = [
+        |timeline, _| assert!(timeline.latest().is_none()),
+        |timeline, _| assert!(timeline.close(&floor()).is_none()),
+        |timeline, _| assert!(timeline.history(1, 3, |version| version).is_empty()),
+        |timeline, values| assert!(timeline.publish(values.version(2), 3).is_err()),
+    ];
+    for meet in meet {
+        let values = Values::new();
+        let timeline = values.timeline(1, 3);
+        timeline.head.store(None);
+        assert!(!timeline.is_closed(), "not announced yet");
+        assert_eq!(timeline.mirrored(), Some((1, [1; MIRRORED_WORDS])));
+        meet(&timeline, &values);
+        assert!(timeline.is_closed());
+        assert_eq!(timeline.mirrored(), None);
+    }
 }
 
 #[test]

@@ -1,14 +1,20 @@
-//! Every pair of operations on one user, from every interesting state of that
-//! user: in every interleaving with snapshots that are too large for the mirror.
-//! With such as are mirrored there are too many, and loom takes the processor away
-//! from a thread that could go on at most `PREEMPTIONS` times an execution.
+//! Every pair of operations on one user, from every interesting state of that user.
+//!
+//! With snapshots that are too large for the mirror: upserts and reads in every
+//! interleaving. If one of the two removes, or is about revisions, there are too many
+//! (each access of the numbers behind revisions is two steps), and loom takes the
+//! processor away from a thread that could go on at most `PREEMPTIONS_OF_LARGE` times an
+//! execution, or `PREEMPTIONS_OF_REMOVALS` if both of them remove. With snapshots that
+//! are mirrored, at most `PREEMPTIONS` times.
 
 use crate::program::{Program, Start};
 use crate::specification::{Operation, User};
 
 const PREEMPTIONS: usize = 4;
 
-const PREEMPTIONS_OF_REMOVALS: usize = 6;
+const PREEMPTIONS_OF_LARGE: usize = 6;
+
+const PREEMPTIONS_OF_REMOVALS: usize = 5;
 
 /// The operations that are paired with each other and with themselves.
 const OPERATIONS: [Operation; 6] = [
@@ -40,11 +46,12 @@ pub fn programs() -> Vec<Program> {
         starts.extend((1..=retention + 1).map(Start::Versions));
         for start in starts {
             for (first, second) in pairs() {
-                let is_removal =
-                    |operation| matches!(operation, Operation::Delete(_) | Operation::ExpireOld);
-                let most =
-                    (is_removal(first) && is_removal(second)).then_some(PREEMPTIONS_OF_REMOVALS);
-                for (mirrored, preemption_bound) in [(false, most), (true, Some(PREEMPTIONS))] {
+                let of_large = match (steps(first), steps(second)) {
+                    (Steps::Few, Steps::Few) => None,
+                    (Steps::OfRemoval, Steps::OfRemoval) => Some(PREEMPTIONS_OF_REMOVALS),
+                    _ => Some(PREEMPTIONS_OF_LARGE),
+                };
+                for (mirrored, preemption_bound) in [(false, of_large), (true, Some(PREEMPTIONS))] {
                     programs.push(Program {
                         retention,
                         max_users: None,
@@ -58,6 +65,23 @@ pub fn programs() -> Vec<Program> {
         }
     }
     programs
+}
+
+/// How many steps an operation has, roughly.
+enum Steps {
+    Few,
+    OfRevision,
+    OfRemoval,
+}
+
+fn steps(operation: Operation) -> Steps {
+    match operation {
+        Operation::Upsert(_) | Operation::GetLatest(_) | Operation::GetHistory(..) => Steps::Few,
+        Operation::GetVersioned(_) | Operation::UpsertIfAbsent(_) | Operation::UpsertIfSeen(_) => {
+            Steps::OfRevision
+        }
+        Operation::Delete(_) | Operation::ExpireOld => Steps::OfRemoval,
+    }
 }
 
 fn pairs() -> Vec<(Operation, Operation)> {
