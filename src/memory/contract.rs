@@ -1,6 +1,9 @@
 //! The store behind the contract: its operations, each in a span.
 
+use std::future;
 use std::hash::BuildHasher;
+use std::pin::Pin;
+use std::task::Poll;
 
 use async_trait::async_trait;
 
@@ -20,19 +23,32 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
         )
     }
 
-    async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
-        let ids = self.shared.user_id_field;
-        spans::observe(
-            user_id,
-            |user_id| ids.get(user_id),
-            |user_id| match self.latest(user_id) {
-                None => none_if_valid(user_id),
-                latest => Ok(latest),
-            },
-            |span, latest| {
-                span.record("found", latest.is_some());
-            },
-        )
+    // What `async fn` would come to, but for a future that keeps no room for the
+    // result and makes it where it is to be.
+    fn get_latest<'a, 'b, 'f>(
+        &'a self,
+        user_id: &'b str,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<StateSnapshot>>> + Send + 'f>>
+    where
+        'a: 'f,
+        'b: 'f,
+        Self: 'f,
+    {
+        Box::pin(future::poll_fn(move |_| {
+            let ids = self.shared.user_id_field;
+            Poll::Ready(spans::observe(
+                user_id,
+                |user_id| ids.get(user_id),
+                |user_id| {
+                    let found = |snapshot| Ok(Some(snapshot));
+                    self.pin()
+                        .map_latest(user_id, found, || none_if_valid(user_id))
+                },
+                |span, latest| {
+                    span.record("found", latest.is_some());
+                },
+            ))
+        }))
     }
 
     async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
