@@ -5,10 +5,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 
 use foldhash::SharedSeed;
-use foldhash::fast::{FoldHasher, SeedableRandomState};
+use foldhash::quality::{FoldHasher, SeedableRandomState};
 
 /// How a [`MemoryStore`](crate::MemoryStore) hashes user ids by default: with
-/// [foldhash], seeded from the operating system's randomness, for each store anew.
+/// [foldhash] in its variant *quality*, seeded from the operating system's randomness,
+/// for each store anew.
 ///
 /// It is fast, and whoever does not know the seeds cannot find ids that collide.
 /// It does not stand up to one who can see hashes, or learn them from times
@@ -16,6 +17,10 @@ use foldhash::fast::{FoldHasher, SeedableRandomState};
 /// [`hasher`](crate::MemoryStoreBuilder::hasher) for another choice.
 ///
 /// [foldhash]: https://docs.rs/foldhash
+// Not the variant `fast`: it leaves ids that differ only in a number unevenly spread
+// with some seeds, and a store keeps its seed. Of 2,000 stores with 1,000 such ids in
+// 2,048 places, one in a hundred walked past 2.0 places or more to find a user, the
+// worst past 5.6; with `quality`, as with SipHash, past 0.42, and past 0.6 at the most.
 #[derive(Clone)]
 pub struct DefaultHashBuilder(SeedableRandomState);
 

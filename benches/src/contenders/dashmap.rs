@@ -1,6 +1,6 @@
 //! `dashmap`, with one entry a user.
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use attuned_store::StateSnapshot;
 use dashmap::mapref::entry::Entry;

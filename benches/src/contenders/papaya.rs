@@ -1,7 +1,7 @@
 //! Bare `papaya`, without history: as fast as a read through this map can be.
 //! It keeps less than the others, so no claim rests on beating it.
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use std::sync::Arc;
 
 use attuned_store::StateSnapshot;

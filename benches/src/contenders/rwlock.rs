@@ -1,7 +1,7 @@
 //! A `HashMap` under one reader-writer lock: the standard library's and
 //! `parking_lot`'s.
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::{Deref, DerefMut};

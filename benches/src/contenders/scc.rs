@@ -1,6 +1,6 @@
 //! `scc::HashMap`, with one entry a user.
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use attuned_store::StateSnapshot;
 use scc::hash_map::Entry;
