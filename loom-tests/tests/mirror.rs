@@ -118,6 +118,25 @@ fn a_reader_of_two_writers_sees_whole_words_and_never_an_older_version() {
     });
 }
 
+/// Whoever announces leaves the claim to the writer who is inside; the next writer then
+/// does not change the words at the same time.
+#[test]
+fn two_writers_are_not_inside_at_the_same_time() {
+    explore("publish | publish | load head", Some(PREEMPTIONS), || {
+        let (mirror, head) = of_first();
+        let writers = [(); 2].map(|()| {
+            let (mirror, head) = (Arc::clone(&mirror), Arc::clone(&head));
+            loom::thread::spawn(move || publish(&mirror, &head))
+        });
+        load_head(&mirror, &head);
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        let last = mirror.look();
+        assert!(last.is_none() || last == Some((3, words_of(3))), "{last:?}");
+    });
+}
+
 /// What was seen once cannot be undone for the same reader.
 #[test]
 fn what_one_reader_sees_does_not_go_back() {
