@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disturbance::waited_for_a_core;
+use crate::disturbance::{round_trips, waited_for_a_core};
 use crate::environment::Environment;
 
 /// How the values of several rounds are distributed.
@@ -155,6 +155,9 @@ pub struct Results {
     /// were enough: if it is more than a few percent, others were at work and
     /// the figures are not to be trusted.
     pub waited_for_a_core: Option<f64>,
+    /// Nanoseconds that a cache line took from one core to another and back,
+    /// measured once in each round.
+    pub round_trip_ns: Option<Spread>,
     pub bars: Vec<Bar>,
     pub measurements: Vec<Measurement>,
 }
@@ -166,6 +169,7 @@ impl Results {
             full,
             environment: Environment::current(),
             waited_for_a_core: None,
+            round_trip_ns: None,
             bars: Vec::new(),
             measurements: Vec::new(),
         }
@@ -192,6 +196,13 @@ impl Results {
                 "{}: waited for a core {:.1} % of the time",
                 self.suite,
                 100.0 * share
+            );
+        }
+        self.round_trip_ns = round_trips();
+        if let Some(round_trip) = &self.round_trip_ns {
+            println!(
+                "{}: a cache line took {:.0} ns [{:.0} to {:.0}] from core to core and back",
+                self.suite, round_trip.median, round_trip.lower_quartile, round_trip.upper_quartile
             );
         }
         fs::create_dir_all(directory)?;

@@ -2,6 +2,8 @@
 //! disturbs the machine for a while disturbs all of them, and only ratios
 //! within a round are compared.
 
+use crate::disturbance::measure_round_trip;
+
 /// One of those that are compared, with what it does in a round.
 pub struct Entrant<'a, T = f64> {
     pub name: String,
@@ -35,6 +37,7 @@ pub fn interleave<T>(mut entrants: Vec<Entrant<'_, T>>, rounds: usize) -> Vec<Se
         })
         .collect();
     for round in 0..=rounds {
+        measure_round_trip();
         for place in 0..entrants.len() {
             let turn = (place + round) % entrants.len();
             let value = (entrants[turn].run)(round);

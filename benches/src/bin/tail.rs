@@ -9,15 +9,20 @@ use attuned_store_benches::arguments::Arguments;
 use attuned_store_benches::contenders::{
     Attuned, Contender, DashMap, Papaya, ParkingLotRwLock, Scc,
 };
+use attuned_store_benches::disturbance::measure_round_trip;
 use attuned_store_benches::open_loop::{Outcome, PERCENTILES, Writers, growing, mixed};
 use attuned_store_benches::results::{Bound, Measurement, Results, Spread};
 use attuned_store_benches::rounds::{Entrant, Series, interleave};
-use attuned_store_benches::workload::{Access, FIVE_AXES, HISTORY, Mix, fill, user_ids};
+use attuned_store_benches::workload::{Access, FIVE_AXES, HISTORY, HOT_USERS, Mix, fill, user_ids};
 use clap::Parser as _;
 use hdrhistogram::Histogram;
 use smol_str::SmolStr;
 
 const USERS: usize = 100_000;
+/// Where only a few of them are accessed.
+const FEW_USERS: usize = 1_000;
+/// Operations of a thread in a closed loop.
+const CALIBRATION: usize = 100_000;
 const THREADS: usize = 2;
 /// What a thread has ready for a round, at the most.
 const MAX_STEPS: f64 = 2_000_000.0;
@@ -37,9 +42,7 @@ fn main() -> io::Result<()> {
     };
     let write_percents: &[f64] = suite.arguments.pick(&[5.0], &[1.0, 5.0]);
     for access in [Access::Uniform, Access::Hot] {
-        for &write_percent in write_percents {
-            suite.mixed(access, write_percent);
-        }
+        suite.mixed(access, write_percents);
     }
     suite.growing();
     suite.results.write(&suite.arguments.directory())
@@ -66,22 +69,101 @@ const LOADS: [Load; 2] = [
     },
 ];
 
-/// Who does what, and at which rates.
+/// Who does what, how often.
+#[derive(Clone)]
 struct Group {
     name: String,
-    work: (Mix, Writers),
-    loads: Vec<Load>,
-    /// What the slower of two sustains, operations a second.
-    capacity: f64,
+    mix: Mix,
+    writers: Writers,
+    load: Load,
 }
 
-impl Group {
-    fn rates(&self) -> impl Iterator<Item = (String, Bound, f64)> {
-        self.loads.iter().map(|load| {
-            let name = format!("{}, {}", self.name, load.name);
-            (name, load.bound, self.capacity * load.share)
-        })
+/// A contender with its users, of whatever type it is.
+trait Loaded {
+    fn name(&self) -> &'static str;
+
+    /// Operations a second if each begins when the one before is done, with the
+    /// clock read as under the real load: the median of three, after one that
+    /// warms up.
+    fn sustained(&self, group: &Group, round: usize) -> f64;
+
+    /// At a rate of operations a second, all threads together, for so many seconds.
+    fn at_rate(&self, group: &Group, rate: f64, seconds: f64, round: usize) -> Outcome;
+}
+
+struct Filled<'a, C> {
+    store: C,
+    users: &'a [SmolStr],
+}
+
+impl<C: Contender> Loaded for Filled<'_, C> {
+    fn name(&self) -> &'static str {
+        C::NAME
     }
+
+    fn sustained(&self, group: &Group, round: usize) -> f64 {
+        let work = (group.mix, group.writers);
+        let rates: Vec<f64> = (0..4)
+            .map(|turn| {
+                let seed = 4 * round + turn;
+                mixed(
+                    &self.store,
+                    self.users,
+                    work,
+                    THREADS,
+                    CALIBRATION,
+                    0.0,
+                    seed,
+                )
+            })
+            .map(|outcome| outcome.operations_per_second)
+            .skip(1)
+            .collect();
+        Spread::of(&rates).median
+    }
+
+    fn at_rate(&self, group: &Group, rate: f64, seconds: f64, round: usize) -> Outcome {
+        let thread_rate = rate / THREADS as f64;
+        let steps = (thread_rate * seconds).clamp(1.0, MAX_STEPS) as usize;
+        let work = (group.mix, group.writers);
+        let interval = 1e9 / thread_rate;
+        mixed(
+            &self.store,
+            self.users,
+            work,
+            THREADS,
+            steps,
+            interval,
+            round,
+        )
+    }
+}
+
+/// The contenders, the two that are compared first.
+fn loaded<'a>(users: &'a [SmolStr], access: Access, versions: usize) -> Vec<Box<dyn Loaded + 'a>> {
+    fn with<'a, C: Contender>(
+        users: &'a [SmolStr],
+        access: Access,
+        versions: usize,
+    ) -> Box<dyn Loaded + 'a> {
+        let store = C::new(Some(HISTORY), users.len());
+        match access {
+            // The others are only there.
+            Access::Hot => {
+                fill(&store, users, FIVE_AXES, 1);
+                fill(&store, &users[..HOT_USERS], FIVE_AXES, versions - 1);
+            }
+            Access::Uniform | Access::Zipf => fill(&store, users, FIVE_AXES, versions),
+        }
+        Box::new(Filled { store, users })
+    }
+    vec![
+        with::<Attuned>(users, access, versions),
+        with::<DashMap>(users, access, versions),
+        with::<ParkingLotRwLock>(users, access, versions),
+        with::<Scc>(users, access, versions),
+        with::<Papaya>(users, access, 1),
+    ]
 }
 
 struct Suite {
@@ -97,99 +179,91 @@ struct Suite {
 }
 
 impl Suite {
-    fn mixed(&mut self, access: Access, write_percent: f64) {
-        let mix = Mix {
-            access,
-            write_percent,
-            axes: FIVE_AXES,
-        };
-        let of = |writers: Writers| {
-            let by = match writers {
-                Writers::Others => "others",
-                Writers::All => "all",
-            };
-            format!("{}, {write_percent} % writes by {by}", access.name())
-        };
-        let mut groups: Vec<Group> = [Writers::Others, Writers::All]
-            .into_iter()
-            .map(|writers| Group {
-                name: of(writers),
-                work: (mix, writers),
-                loads: LOADS.to_vec(),
-                capacity: f64::INFINITY,
-            })
-            .collect();
-        for group in &mut groups {
-            let name = &group.name;
-            let arguments = &self.arguments;
-            group
-                .loads
-                .retain(|load| arguments.selects(&format!("{name}, {}", load.name)));
+    fn mixed(&mut self, access: Access, write_percents: &[f64]) {
+        let mut groups = Vec::new();
+        for &write_percent in write_percents {
+            for writers in [Writers::Others, Writers::All] {
+                let by = match writers {
+                    Writers::Others => "others",
+                    Writers::All => "all",
+                };
+                groups.extend(LOADS.map(|load| Group {
+                    name: format!(
+                        "{}, {write_percent} % writes by {by}, {}",
+                        access.name(),
+                        load.name
+                    ),
+                    mix: Mix {
+                        access,
+                        write_percent,
+                        axes: FIVE_AXES,
+                    },
+                    writers,
+                    load,
+                }));
+            }
         }
-        groups.retain(|group| !group.loads.is_empty());
+        groups.retain(|group| self.arguments.selects(&group.name));
         if groups.is_empty() {
             return;
         }
-        let users = user_ids(USERS);
+        let users = user_ids(match access {
+            Access::Hot => FEW_USERS,
+            Access::Uniform | Access::Zipf => USERS,
+        });
         // Full histories, so that each write evicts; in the short version two
         // snapshots a user, which is where the structures for more exist.
         let versions = self.arguments.pick(2, HISTORY);
-        {
-            let ours = filled::<Attuned>(&users, versions);
-            let dashmap = filled::<DashMap>(&users, versions);
-            for group in &mut groups {
-                let work = group.work;
-                group.capacity =
-                    closed_loop(&ours, &users, work).min(closed_loop(&dashmap, &users, work));
-                println!(
-                    "{}: the slower of both sustains {:.0} operations/s",
-                    group.name, group.capacity
-                );
-                for (name, bound, rate) in group.rates() {
-                    let series = interleave(
-                        vec![
-                            self.entrant(&ours, &users, work, rate),
-                            self.entrant(&dashmap, &users, work, rate),
-                        ],
-                        self.rounds,
-                    );
-                    self.percentiles(&name, &series);
-                    self.bars(&name, &series, &[(99.9, bound), (99.99, bound)]);
+        let fresh = || loaded(&users, access, versions);
+        // New ones in each round where it is up to chance which of the few share a lock.
+        let kept = (access != Access::Hot).then(fresh);
+        for group in groups {
+            let mut series = Vec::new();
+            for round in 0..=self.rounds {
+                match &kept {
+                    Some(stores) => self.round(&group, stores, round, &mut series),
+                    None => self.round(&group, &fresh(), round, &mut series),
                 }
             }
-        }
-        let locked = filled::<ParkingLotRwLock>(&users, versions);
-        let scc = filled::<Scc>(&users, versions);
-        let papaya = filled::<Papaya>(&users, 1);
-        for group in &groups {
-            for (name, _, rate) in group.rates() {
-                let series = interleave(
-                    vec![
-                        self.entrant(&locked, &users, group.work, rate),
-                        self.entrant(&scc, &users, group.work, rate),
-                        self.entrant(&papaya, &users, group.work, rate),
-                    ],
-                    self.few_rounds,
-                );
-                self.percentiles(&name, &series);
-            }
+            self.percentiles(&group.name, &series);
+            let bound = group.load.bound;
+            self.bars(&group.name, &series, &[(99.9, bound), (99.99, bound)]);
         }
     }
 
-    /// A contender at a rate of operations a second, all threads together.
-    fn entrant<'a, C: Contender>(
+    /// Finds the rate anew, since the machine's pace changes; then all have their turn at
+    /// it, in an order that rotates. Round 0 only warms up.
+    fn round(
         &self,
-        store: &'a C,
-        users: &'a [SmolStr],
-        work: (Mix, Writers),
-        rate: f64,
-    ) -> Entrant<'a, Outcome> {
-        let thread_rate = rate / THREADS as f64;
-        let steps = (thread_rate * self.seconds).min(MAX_STEPS) as usize;
-        let interval = 1e9 / thread_rate;
-        Entrant::new(C::NAME, move |round| {
-            mixed(store, users, work, THREADS, steps, interval, round)
-        })
+        group: &Group,
+        stores: &[Box<dyn Loaded + '_>],
+        round: usize,
+        series: &mut Vec<Series<Outcome>>,
+    ) {
+        measure_round_trip();
+        if series.is_empty() {
+            series.extend(stores.iter().map(|store| Series {
+                name: store.name().to_owned(),
+                values: Vec::new(),
+            }));
+        }
+        let compared = stores.iter().take(2);
+        let slower = compared
+            .map(|store| store.sustained(group, round))
+            .fold(f64::INFINITY, f64::min);
+        let taking_part = if round <= self.few_rounds {
+            stores.len()
+        } else {
+            2
+        };
+        for place in 0..taking_part {
+            let turn = (place + round) % taking_part;
+            let rate = group.load.share * slower;
+            let outcome = stores[turn].at_rate(group, rate, self.seconds, round);
+            if round > 0 {
+                series[turn].values.push(outcome);
+            }
+        }
     }
 
     fn growing(&mut self) {
@@ -324,20 +398,4 @@ fn ratio(series: &[Series<Outcome>], of: impl Fn(&Outcome) -> Option<f64>) -> Op
     let (ours, theirs) = (values(&series[0], &of), values(&series[1], &of));
     let comparable = !ours.is_empty() && ours.len() == theirs.len();
     comparable.then(|| Spread::of_ratios(&ours, &theirs))
-}
-
-fn filled<C: Contender>(users: &[SmolStr], versions: usize) -> C {
-    let store = C::new(Some(HISTORY), users.len());
-    fill(&store, users, FIVE_AXES, versions);
-    store
-}
-
-/// Operations a second if each begins when the one before is done, with the
-/// clock read as under the real load: the median of seven, after one that warms up.
-fn closed_loop<C: Contender>(store: &C, users: &[SmolStr], work: (Mix, Writers)) -> f64 {
-    let rates: Vec<f64> = (0..8)
-        .map(|round| mixed(store, users, work, THREADS, 300_000, 0.0, round).operations_per_second)
-        .skip(1)
-        .collect();
-    Spread::of(&rates).median
 }

@@ -110,15 +110,15 @@ fn curves() -> Vec<(&'static str, Curves)> {
         (
             "tail-uniform.svg",
             tail(
-                "Reads, 100,000 users, 5 % writes, at two thirds load",
-                "uniform, 5 % writes, two thirds load, reads",
+                "Reads while others write, 100,000 users, 5 % writes, two thirds load",
+                "uniform, 5 % writes by others, two thirds load, reads, of 0.5 ms",
             ),
         ),
         (
             "tail-hot.svg",
             tail(
-                "Reads, 4 hot users, 5 % writes, at two thirds load",
-                "4 hot users, 5 % writes, two thirds load, reads",
+                "Reads while others write, 4 hot users, 5 % writes, two thirds load",
+                "4 hot users, 5 % writes by others, two thirds load, reads, of 0.5 ms",
             ),
         ),
         (

@@ -33,6 +33,13 @@ fn write_tables(text: &mut String, suites: &[Results]) -> std::fmt::Result {
                 100.0 * share
             )?;
         }
+        if let Some(round_trip) = &suite.round_trip_ns {
+            writeln!(
+                text,
+                "A cache line took {:.0} ns from one core to the other and back (quartiles {:.0} and {:.0}).",
+                round_trip.median, round_trip.lower_quartile, round_trip.upper_quartile
+            )?;
+        }
         writeln!(text)?;
         if suite.bars.is_empty() {
             writeln!(text, "No bars; see `results.json`.\n")?;
