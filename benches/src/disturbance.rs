@@ -54,8 +54,7 @@ static ROUND_TRIPS: Mutex<Vec<f64>> = Mutex::new(Vec::new());
 ///
 /// A host can place the processors of a virtual machine side by side or on
 /// different chips, and does so anew while it runs. What threads pay for memory
-/// that they share goes with it, and so do the ratios between stores that share
-/// more and such that share less.
+/// that they share goes with it.
 pub fn measure_round_trip() {
     const TRIPS: u64 = 5_000;
     const OVER: u64 = u64::MAX;
