@@ -13,7 +13,8 @@
 //!   atomically, and that decides which write or removal comes next.
 //! - What is at the head *takes effect* when it is *announced*: when the number in the
 //!   mirror reaches its sequence. Writers announce what they have put there, and so
-//!   does whoever meets something there, before acting on it.
+//!   does whoever meets something there, before acting on it; but for a writer who
+//!   puts the next version on top whatever it met, and announces that.
 //! - A version's *sequence* is its position in the timeline, counted from 1
 //!   without gaps, because each is placed after the very version it replaced.
 //! - The *window* is the newest `retention` sequences, judged from the head: what
@@ -33,12 +34,14 @@
 //! *A reader of the mirror* gets the version whose sequence is that number, at the
 //! step at which it reads it ([`Mirror::look`] has the argument). Between the swap
 //! of a head and its announcement it gets the version before, and that is right: the
-//! write has not returned, and nobody who has met it has done anything yet.
+//! write has not returned, and whoever has met it has neither returned nor decided
+//! anything.
 //!
 //! *Who loads the head* and finds the version `n` announces it before going on. While
 //! `n` was the head, nothing greater can have been announced. So the number reaches
 //! `n`, or passes it, at the load or between the load and the end of the announcement;
-//! and there `n` is the newest.
+//! and there `n` is the newest. The end of a timeline is announced in the same way, as
+//! greater than any version.
 //!
 //! *Who finds that something else was announced already* has come later: the swap of
 //! a head precedes its announcement, so a head loaded then is no older.
