@@ -1,8 +1,8 @@
 //! What the machine was like while it was measured: how much others used the cores,
-//! and how far these were from each other.
+//! whether these had their full pace, and how far they were from each other.
 
-use std::hint;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hint::{self, black_box};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use std::{fs, thread};
@@ -101,4 +101,118 @@ pub fn measure_round_trip() {
 pub fn round_trips() -> Option<Spread> {
     let round_trips = ROUND_TRIPS.lock().unwrap_or_else(PoisonError::into_inner);
     (!round_trips.is_empty()).then(|| Spread::of(&round_trips))
+}
+
+/// Steps a nanosecond, as bits: those of positive numbers have the same order.
+static FULL_PACE: AtomicU64 = AtomicU64::new(0);
+static SLOWEST_PACE: AtomicU64 = AtomicU64::new(f64::INFINITY.to_bits());
+/// Whether threads that start together wait for their full pace.
+static WAITS_FOR_FULL_PACE: AtomicBool = AtomicBool::new(false);
+
+/// Which share of the full pace is taken for it. Two threads that share a core have
+/// 0.5 to 0.65 each.
+const UNDISTURBED: f64 = 0.8;
+
+/// Measures how fast the calling thread gets on with arithmetic alone, in steps a
+/// nanosecond, which takes some 0.2 ms.
+///
+/// What looks like a core to a virtual machine may be one of the two threads of a
+/// core, and the other one may be the machine's own second processor, or a
+/// stranger's. While both are at work, each has little more than half of what a core
+/// can do. That halves whatever is bound by execution, such as reads that share
+/// nothing, but not what is bound by the way of a cache line between two cores, such
+/// as a contended lock.
+fn pace() -> f64 {
+    const STEPS: u64 = 200_000;
+    let start = Instant::now();
+    // As much as a core can do at a time, so that a second thread would be noticed.
+    let mut lanes = [1_u64, 2, 3, 4, 5, 6];
+    for step in 0..STEPS {
+        for lane in &mut lanes {
+            *lane = lane.wrapping_add(step) ^ 5;
+        }
+        lanes[0] = black_box(lanes[0]);
+    }
+    black_box(lanes);
+    let pace = STEPS as f64 / start.elapsed().as_nanos() as f64;
+    FULL_PACE.fetch_max(pace.to_bits(), Ordering::Relaxed);
+    pace
+}
+
+/// Whether a pace is what a core gives that is not shared: nearly the fastest one that
+/// was seen. On a machine that never had an unshared core this cannot be told.
+pub fn is_undisturbed(pace: f64) -> bool {
+    pace >= UNDISTURBED * f64::from_bits(FULL_PACE.load(Ordering::Relaxed))
+}
+
+/// Has all threads of some work begin at the same time, awake, and watches their pace.
+pub struct Together {
+    threads: usize,
+    /// As known when they were made: the same for all.
+    full_pace: f64,
+    arrived: AtomicUsize,
+    /// Of each thread, as bits.
+    paces: Vec<AtomicU64>,
+}
+
+impl Together {
+    /// For how long threads wait for their full pace, in measurements of it: some 0.5 s.
+    const PATIENCE: usize = 2_000;
+
+    pub fn new(threads: usize) -> Self {
+        Self {
+            threads,
+            full_pace: f64::from_bits(FULL_PACE.load(Ordering::Relaxed)),
+            arrived: AtomicUsize::new(0),
+            paces: (0..threads).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Waits awake for the others, as many times as this thread has come.
+    fn meet(&self, times: usize) {
+        self.arrived.fetch_add(1, Ordering::AcqRel);
+        while self.arrived.load(Ordering::Acquire) < times * self.threads {
+            hint::spin_loop();
+        }
+    }
+
+    /// To be called once by each thread, with its own number.
+    pub fn begin(&self, thread: usize) {
+        let waits = WAITS_FOR_FULL_PACE.load(Ordering::Relaxed);
+        let mut slowest = 0.0;
+        for attempt in 0..if waits { Self::PATIENCE } else { 1 } {
+            self.meet(2 * attempt + 1);
+            self.paces[thread].store(pace().to_bits(), Ordering::Relaxed);
+            self.meet(2 * attempt + 2);
+            // The same for all threads: nobody changes any before the next meeting.
+            slowest = self
+                .paces
+                .iter()
+                .map(|pace| f64::from_bits(pace.load(Ordering::Relaxed)))
+                .fold(f64::INFINITY, f64::min);
+            if slowest >= UNDISTURBED * self.full_pace {
+                break;
+            }
+        }
+        note(slowest);
+    }
+
+    /// To be called by each thread when its work is done.
+    pub fn end(&self) {
+        note(pace());
+    }
+}
+
+fn note(pace: f64) {
+    SLOWEST_PACE.fetch_min(pace.to_bits(), Ordering::Relaxed);
+}
+
+/// What `work` returns, and the slowest pace that its threads began or ended with;
+/// infinite if there were more of them than cores.
+pub fn with_slowest_pace<T>(waits_for_full_pace: bool, work: impl FnOnce() -> T) -> (T, f64) {
+    WAITS_FOR_FULL_PACE.store(waits_for_full_pace, Ordering::Relaxed);
+    SLOWEST_PACE.store(f64::INFINITY.to_bits(), Ordering::Relaxed);
+    let result = work();
+    WAITS_FOR_FULL_PACE.store(false, Ordering::Relaxed);
+    (result, f64::from_bits(SLOWEST_PACE.load(Ordering::Relaxed)))
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disturbance::{round_trips, waited_for_a_core};
 use crate::environment::Environment;
+use crate::rounds::disturbed_at_first;
 
 /// How the values of several rounds are distributed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,16 +42,6 @@ impl Spread {
     pub fn exact(value: f64) -> Self {
         Self::of(&[value])
     }
-
-    /// Of what two contenders did in the same rounds.
-    pub fn of_ratios(numerators: &[f64], denominators: &[f64]) -> Self {
-        let ratios: Vec<f64> = numerators
-            .iter()
-            .zip(denominators)
-            .map(|(numerator, denominator)| numerator / denominator)
-            .collect();
-        Self::of(&ratios)
-    }
 }
 
 /// Interpolates linearly between the two nearest values.
@@ -81,6 +72,27 @@ impl Bound {
     }
 }
 
+/// How what two contenders did compares.
+#[derive(Clone, Debug)]
+pub struct Ratio {
+    pub measured: Spread,
+    /// Whether what was measured is from rounds in which a core was shared.
+    pub disturbed: bool,
+    /// What each round gave at the first try, if it could be disturbed at all.
+    pub as_found: Option<Spread>,
+}
+
+impl From<Spread> for Ratio {
+    /// For what no disturbance changes, such as a count.
+    fn from(measured: Spread) -> Self {
+        Self {
+            measured,
+            disturbed: false,
+            as_found: None,
+        }
+    }
+}
+
 /// A ratio between this library and another contender, and what it should be.
 /// The bound is met if the median meets it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -89,12 +101,21 @@ pub struct Bar {
     /// What is divided by what.
     pub ratio: String,
     pub measured: Spread,
+    /// See [`Ratio`].
+    pub disturbed: bool,
+    /// See [`Ratio`].
+    pub as_found: Option<Spread>,
     pub bound: Bound,
     pub met: Option<bool>,
 }
 
 impl Bar {
-    pub fn new(name: &str, ratio: &str, measured: Spread, bound: Bound) -> Self {
+    pub fn new(name: &str, ratio: &str, compared: Ratio, bound: Bound) -> Self {
+        let Ratio {
+            measured,
+            disturbed,
+            as_found,
+        } = compared;
         let met = bound.met_by(measured.median);
         let verdict = match met {
             Some(true) => "met",
@@ -102,13 +123,24 @@ impl Bar {
             None => "",
         };
         println!(
-            "  {name}: {ratio} = {:.3} [{:.3} to {:.3}] {bound:?} {verdict}",
-            measured.median, measured.lower_quartile, measured.upper_quartile
+            "  {name}: {ratio} = {:.3} [{:.3} to {:.3}]{}{} {bound:?} {verdict}",
+            measured.median,
+            measured.lower_quartile,
+            measured.upper_quartile,
+            if disturbed { " disturbed" } else { "" },
+            as_found
+                .as_ref()
+                .map_or_else(String::new, |as_found| format!(
+                    ", as found {:.3}",
+                    as_found.median
+                )),
         );
         Self {
             name: name.to_owned(),
             ratio: ratio.to_owned(),
             measured,
+            disturbed,
+            as_found,
             bound,
             met,
         }
@@ -158,6 +190,9 @@ pub struct Results {
     /// Nanoseconds that a cache line took from one core to another and back,
     /// measured once in each round.
     pub round_trip_ns: Option<Spread>,
+    /// In which share of the turns some thread shared its core with another one, at the
+    /// first try.
+    pub disturbed_at_first: Option<f64>,
     pub bars: Vec<Bar>,
     pub measurements: Vec<Measurement>,
 }
@@ -170,13 +205,15 @@ impl Results {
             environment: Environment::current(),
             waited_for_a_core: None,
             round_trip_ns: None,
+            disturbed_at_first: None,
             bars: Vec::new(),
             measurements: Vec::new(),
         }
     }
 
-    pub fn bar(&mut self, name: &str, ratio: &str, measured: Spread, bound: Bound) {
-        self.bars.push(Bar::new(name, ratio, measured, bound));
+    pub fn bar(&mut self, name: &str, ratio: &str, compared: impl Into<Ratio>, bound: Bound) {
+        self.bars
+            .push(Bar::new(name, ratio, compared.into(), bound));
     }
 
     pub fn measurement(&mut self, measurement: Measurement) {
@@ -203,6 +240,14 @@ impl Results {
             println!(
                 "{}: a cache line took {:.0} ns [{:.0} to {:.0}] from core to core and back",
                 self.suite, round_trip.median, round_trip.lower_quartile, round_trip.upper_quartile
+            );
+        }
+        self.disturbed_at_first = disturbed_at_first();
+        if let Some(share) = self.disturbed_at_first {
+            println!(
+                "{}: {:.0} % of the turns were disturbed at the first try",
+                self.suite,
+                100.0 * share
             );
         }
         fs::create_dir_all(directory)?;

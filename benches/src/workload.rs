@@ -1,9 +1,8 @@
 //! The load: who is accessed, what with, and by how many threads.
 
-use std::hint::{self, black_box};
+use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use std::{thread, vec};
@@ -14,7 +13,7 @@ use rand_distr::{Distribution as _, Zipf};
 use smol_str::SmolStr;
 
 use crate::contenders::{Contender, Snapshot};
-use crate::disturbance::ThreadTimes;
+use crate::disturbance::{ThreadTimes, Together};
 
 /// Entries of a history, where there is one.
 pub const HISTORY: usize = 100;
@@ -174,7 +173,8 @@ pub fn read<C: Contender>(store: &C, user: &str) {
 }
 
 /// Lets each thread prepare, starts all of them together, and returns the time
-/// from the first one's start to the last one's end.
+/// from the first one's start to the last one's end. Their pace before and
+/// after is [watched](Together).
 ///
 /// Threads prepare for themselves, so that what they write is memory of their
 /// own, as in a service. Where there are cores enough, they wait for each other
@@ -195,18 +195,17 @@ pub fn run_threads<P, R: Send>(
     work: impl Fn(P) -> R + Sync,
 ) -> (Duration, Vec<R>) {
     let barrier = Barrier::new(threads);
-    let awake = AtomicUsize::new(0);
+    let together = Together::new(threads);
     let all_can_run = thread::available_parallelism().is_ok_and(|cores| threads <= cores.get());
     let outcomes: Vec<(Instant, Instant, R)> = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|thread| {
-                let (barrier, awake, prepare, work) = (&barrier, &awake, &prepare, &work);
+                let (barrier, together, prepare, work) = (&barrier, &together, &prepare, &work);
                 scope.spawn(move || {
                     let prepared = prepare(thread);
                     barrier.wait();
-                    awake.fetch_add(1, Ordering::AcqRel);
-                    while all_can_run && awake.load(Ordering::Acquire) < threads {
-                        hint::spin_loop();
+                    if all_can_run {
+                        together.begin(thread);
                     }
                     let before = ThreadTimes::now().filter(|_| all_can_run);
                     let start = Instant::now();
@@ -214,6 +213,9 @@ pub fn run_threads<P, R: Send>(
                     let end = Instant::now();
                     if let Some(before) = before {
                         before.account();
+                    }
+                    if all_can_run {
+                        together.end();
                     }
                     (start, end, result)
                 })

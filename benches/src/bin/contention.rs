@@ -12,7 +12,7 @@ use attuned_store_benches::contenders::{
     Attuned, Contender, DashMap, Papaya, Published, StdRwLock, ThroughTrait,
 };
 use attuned_store_benches::for_all_contenders;
-use attuned_store_benches::results::{Bound, Measurement, Results, Spread};
+use attuned_store_benches::results::{Bound, Measurement, Results};
 use attuned_store_benches::rounds::{Entrant, Series, interleave};
 use attuned_store_benches::workload::{
     ALL_AXES, Access, FIVE_AXES, HISTORY, HOT_USERS, Mix, fill, poll, seed, throughput,
@@ -30,7 +30,7 @@ const OPS_PER_SEC: &str = "operations/s";
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let mut suite = Suite {
-        rounds: arguments.pick(7, 11),
+        rounds: arguments.pick(7, 31),
         steps: arguments.pick(200_000, 400_000),
         results: Results::new("contention", arguments.full),
         arguments,
@@ -47,8 +47,9 @@ fn main() -> io::Result<()> {
 struct Suite {
     arguments: Arguments,
     rounds: usize,
-    /// Operations of a thread in a round, or a multiple of it: enough for some
-    /// 50 ms, so that the scheduler's whims are evened out.
+    /// Operations of a thread in a turn on hot users; fewer where they take longer. That
+    /// makes some 5 to 50 ms: a core that is shared with strangers is one's own for
+    /// short times only.
     steps: usize,
     results: Results,
 }
@@ -57,25 +58,30 @@ impl Suite {
     /// A bar on how much faster the first of two series is.
     fn faster(&mut self, name: &str, ours: &Series, other: &Series, bound: Bound) {
         for series in [ours, other] {
+            let Some(value) = series.spread(itself) else {
+                continue;
+            };
             self.results.measurement(Measurement {
                 group: name.to_owned(),
                 contender: series.name.clone(),
                 parameter: String::new(),
                 at: 0.0,
                 unit: OPS_PER_SEC.to_owned(),
-                value: Spread::of(&series.values),
+                value,
             });
         }
         let ratio = format!("{} / {}, {OPS_PER_SEC}", ours.name, other.name);
-        let measured = Spread::of_ratios(&ours.values, &other.values);
-        self.results.bar(name, &ratio, measured, bound);
+        if let Some(compared) = ours.ratio(other, itself) {
+            self.results.bar(name, &ratio, compared, bound);
+        }
     }
 
     /// A bar on how much more time the first of two series takes.
     fn slower(&mut self, name: &str, ours: &Series, other: &Series, bound: Bound) {
         let ratio = format!("{} / {}, time", ours.name, other.name);
-        let measured = Spread::of_ratios(&other.values, &ours.values);
-        self.results.bar(name, &ratio, measured, bound);
+        if let Some(compared) = ours.ratio(other, |rate| Some(1.0 / rate)) {
+            self.results.bar(name, &ratio, compared, bound);
+        }
     }
 
     /// Through `dyn`, which is the only interface of the published store.
@@ -95,7 +101,7 @@ impl Suite {
                 let papaya = Papaya::new(None, users.len());
                 fill(&papaya, &users, axes, 1);
                 let papaya: Box<dyn StateStore> = Box::new(ThroughTrait(papaya));
-                let steps = self.steps / 4;
+                let steps = self.steps / if users.len() == MANY_USERS { 16 } else { 8 };
                 let series = interleave(
                     vec![
                         Entrant::new(Attuned::NAME, |round| {
@@ -130,7 +136,7 @@ impl Suite {
                 }
                 let users = user_ids(users);
                 let (ours, published) = behind_dyn(Some(HISTORY), &users, axes, HISTORY);
-                let steps = self.steps / 200;
+                let steps = self.steps / 800;
                 let series = interleave(
                     vec![
                         Entrant::new(Attuned::NAME, |round| {
@@ -154,7 +160,7 @@ impl Suite {
     fn hot_users(&mut self) {
         let read_only = "4 hot users, 2 threads, with_latest only";
         if self.arguments.selects(read_only) {
-            let hot = Hot::new(0.0, 2, 4 * self.steps);
+            let hot = Hot::new(0.0, 2, self.steps);
             let series = interleave(
                 vec![
                     hot.entrant::<Attuned>(),
@@ -170,7 +176,7 @@ impl Suite {
         }
         let writes = "4 hot users, 2 threads, 1 % writes";
         if self.arguments.selects(writes) {
-            let hot = Hot::new(1.0, 2, 4 * self.steps);
+            let hot = Hot::new(1.0, 2, self.steps);
             let series = interleave(
                 vec![
                     hot.entrant::<Attuned>(),
@@ -199,8 +205,8 @@ impl Suite {
         if !self.arguments.selects(name) {
             return;
         }
-        let alone = Hot::new(0.0, 1, 4 * self.steps);
-        let both = Hot::new(0.0, 2, 4 * self.steps);
+        let alone = Hot::new(0.0, 1, self.steps);
+        let both = Hot::new(0.0, 2, self.steps);
         let series = interleave(
             vec![
                 both.entrant::<Attuned>(),
@@ -212,12 +218,11 @@ impl Suite {
         );
         for (pair, bound) in [(0, Bound::AtLeast(1.8)), (2, Bound::None)] {
             let (two, one) = (&series[pair], &series[pair + 1]);
-            self.results.bar(
-                &format!("{name}, {}", two.name),
-                &format!("2 threads / 1 thread, {OPS_PER_SEC}"),
-                Spread::of_ratios(&two.values, &one.values),
-                bound,
-            );
+            if let Some(compared) = two.ratio(one, itself) {
+                let name = format!("{name}, {}", two.name);
+                let ratio = format!("2 threads / 1 thread, {OPS_PER_SEC}");
+                self.results.bar(&name, &ratio, compared, bound);
+            }
         }
     }
 
@@ -234,7 +239,7 @@ impl Suite {
         };
         // A new store in each round: where a map puts its keys is up to chance.
         let entrant = |name: &str, capacity| {
-            let (users, steps) = (&users, self.steps);
+            let (users, steps) = (&users, self.steps / 4);
             Entrant::new(name, move |round| {
                 let store = Attuned::new(None, capacity);
                 fill(&store, users, FIVE_AXES, 1);
@@ -269,7 +274,7 @@ impl Suite {
                 write_percent,
                 axes: FIVE_AXES,
             };
-            let steps = self.steps;
+            let steps = self.steps / 8;
             let series = interleave(
                 vec![
                     Entrant::new(Attuned::NAME, |round| {
@@ -312,7 +317,7 @@ impl Suite {
             // Fewer where spinning locks take minutes for more.
             Access::Hot if threads > 4 => 200_000,
             Access::Hot => 400_000,
-            Access::Uniform | Access::Zipf => self.steps / 2,
+            Access::Uniform | Access::Zipf => self.steps / 4,
         };
         let rounds = 3;
         let series = if access == Access::Hot {
@@ -348,16 +353,24 @@ impl Suite {
             )
         };
         for series in &series {
+            let Some(value) = series.spread(itself) else {
+                continue;
+            };
             self.results.measurement(Measurement {
                 group: group.to_owned(),
                 contender: series.name.clone(),
                 parameter: "threads".to_owned(),
                 at: threads as f64,
                 unit: OPS_PER_SEC.to_owned(),
-                value: Spread::of(&series.values),
+                value,
             });
         }
     }
+}
+
+/// Of a series whose values are what is compared.
+fn itself(value: &f64) -> Option<f64> {
+    Some(*value)
 }
 
 /// A load on few users with full histories, among others who are only there.

@@ -8,7 +8,7 @@ use std::io;
 use attuned_store_benches::arguments::Arguments;
 use attuned_store_benches::contenders::Contender;
 use attuned_store_benches::for_all_contenders;
-use attuned_store_benches::results::{Measurement, Results, Spread};
+use attuned_store_benches::results::{Measurement, Results};
 use attuned_store_benches::rounds::{Entrant, Series, interleave};
 use attuned_store_benches::workload::{Access, FIVE_AXES, Mix, fill, throughput, user_ids};
 use clap::Parser as _;
@@ -84,13 +84,15 @@ fn report(
     series: &Series<Costs>,
     cost: impl Fn(&Costs) -> f64,
 ) {
-    let values: Vec<f64> = series.values.iter().map(cost).collect();
+    let Some(value) = series.spread(|costs| Some(cost(costs))) else {
+        return;
+    };
     results.measurement(Measurement {
         group: format!("{operation} by users"),
         contender: series.name.clone(),
         parameter: "users".to_owned(),
         at: users as f64,
         unit: "ns".to_owned(),
-        value: Spread::of(&values),
+        value,
     });
 }

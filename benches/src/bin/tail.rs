@@ -11,8 +11,8 @@ use attuned_store_benches::contenders::{
 };
 use attuned_store_benches::disturbance::measure_round_trip;
 use attuned_store_benches::open_loop::{Outcome, PERCENTILES, Writers, growing, mixed};
-use attuned_store_benches::results::{Bound, Measurement, Results, Spread};
-use attuned_store_benches::rounds::{Entrant, Series, interleave};
+use attuned_store_benches::results::{Bound, Measurement, Results};
+use attuned_store_benches::rounds::{Entrant, Series, Turn, interleave};
 use attuned_store_benches::workload::{Access, FIVE_AXES, HISTORY, HOT_USERS, Mix, fill, user_ids};
 use clap::Parser as _;
 use hdrhistogram::Histogram;
@@ -32,11 +32,12 @@ fn main() -> io::Result<()> {
     let mut suite = Suite {
         // Many short rounds rather than few long ones: a single preemption
         // makes the p99.9 of the round in which it falls, and the median over
-        // the rounds stands as long as most of them are free of it.
-        rounds: arguments.pick(21, 51),
+        // the rounds stands as long as most of them are free of it. And a core that
+        // is shared with strangers is one's own for short times only.
+        rounds: arguments.pick(15, 31),
         growth_rounds: arguments.pick(7, 9),
-        few_rounds: arguments.pick(5, 21),
-        seconds: 0.05,
+        few_rounds: arguments.pick(5, 11),
+        seconds: 0.025,
         results: Results::new("tail", arguments.full),
         arguments,
     };
@@ -83,8 +84,7 @@ trait Loaded {
     fn name(&self) -> &'static str;
 
     /// Operations a second if each begins when the one before is done, with the
-    /// clock read as under the real load: the median of three, after one that
-    /// warms up.
+    /// clock read as under the real load.
     fn sustained(&self, group: &Group, round: usize) -> f64;
 
     /// At a rate of operations a second, all threads together, for so many seconds.
@@ -103,23 +103,14 @@ impl<C: Contender> Loaded for Filled<'_, C> {
 
     fn sustained(&self, group: &Group, round: usize) -> f64 {
         let work = (group.mix, group.writers);
-        let rates: Vec<f64> = (0..4)
-            .map(|turn| {
-                let seed = 4 * round + turn;
-                mixed(
-                    &self.store,
-                    self.users,
-                    work,
-                    THREADS,
-                    CALIBRATION,
-                    0.0,
-                    seed,
-                )
-            })
-            .map(|outcome| outcome.operations_per_second)
-            .skip(1)
-            .collect();
-        Spread::of(&rates).median
+        let run = || {
+            let closed_loop = 0.0;
+            let (store, users) = (&self.store, self.users);
+            mixed(store, users, work, THREADS, CALIBRATION, closed_loop, round)
+        };
+        let warms_up = run;
+        warms_up();
+        Turn::take(run).value().operations_per_second
     }
 
     fn at_rate(&self, group: &Group, rate: f64, seconds: f64, round: usize) -> Outcome {
@@ -219,7 +210,12 @@ impl Suite {
         let kept = (access != Access::Hot).then(fresh);
         for group in groups {
             let mut series = Vec::new();
-            for round in 0..=self.rounds {
+            let rounds = match group.writers {
+                Writers::Others => self.rounds,
+                // Says as much about writes as about reads.
+                Writers::All => self.few_rounds,
+            };
+            for round in 0..=rounds {
                 match &kept {
                     Some(stores) => self.round(&group, stores, round, &mut series),
                     None => self.round(&group, &fresh(), round, &mut series),
@@ -242,10 +238,7 @@ impl Suite {
     ) {
         measure_round_trip();
         if series.is_empty() {
-            series.extend(stores.iter().map(|store| Series {
-                name: store.name().to_owned(),
-                values: Vec::new(),
-            }));
+            series.extend(stores.iter().map(|store| Series::new(store.name())));
         }
         let compared = stores.iter().take(2);
         let slower = compared
@@ -259,9 +252,11 @@ impl Suite {
         for place in 0..taking_part {
             let turn = (place + round) % taking_part;
             let rate = group.load.share * slower;
-            let outcome = stores[turn].at_rate(group, rate, self.seconds, round);
-            if round > 0 {
-                series[turn].values.push(outcome);
+            let outcome = || stores[turn].at_rate(group, rate, self.seconds, round);
+            if round == 0 {
+                outcome();
+            } else {
+                series[turn].turns.push(Turn::take(outcome));
             }
         }
     }
@@ -315,9 +310,10 @@ impl Suite {
         let ratio_name = format!("{} / {}, latency", series[0].name, series[1].name);
         for &(percentile, bound) in bounds {
             let reads_name = format!("{group}, reads, p{percentile}");
-            if let Some(measured) = ratio(series, |outcome| typical(outcome, percentile)) {
+            let (ours, theirs) = (&series[0], &series[1]);
+            if let Some(compared) = ours.ratio(theirs, |outcome| typical(outcome, percentile)) {
                 let name = format!("{reads_name}{OF_WINDOWS}");
-                self.results.bar(&name, &ratio_name, measured, bound);
+                self.results.bar(&name, &ratio_name, compared, bound);
             }
             let kinds = [
                 (reads_name, reads as Kind, bound),
@@ -328,9 +324,9 @@ impl Suite {
                 ),
             ];
             for (name, kind, bound) in kinds {
-                if let Some(measured) = ratio(series, |outcome| of_round(outcome, kind, percentile))
-                {
-                    self.results.bar(&name, &ratio_name, measured, bound);
+                let of = |outcome: &Outcome| of_round(outcome, kind, percentile);
+                if let Some(compared) = ours.ratio(theirs, of) {
+                    self.results.bar(&name, &ratio_name, compared, bound);
                 }
             }
         }
@@ -340,24 +336,24 @@ impl Suite {
         for series in series {
             for percentile in PERCENTILES {
                 let rows = [
-                    ("reads", values(series, |o| of_round(o, reads, percentile))),
+                    ("reads", series.spread(|o| of_round(o, reads, percentile))),
                     (
                         "upserts",
-                        values(series, |o| of_round(o, upserts, percentile)),
+                        series.spread(|o| of_round(o, upserts, percentile)),
                     ),
-                    (READS_OF_WINDOWS, values(series, |o| typical(o, percentile))),
+                    (READS_OF_WINDOWS, series.spread(|o| typical(o, percentile))),
                 ];
-                for (kind, values) in rows {
-                    if values.is_empty() {
+                for (kind, value) in rows {
+                    let Some(value) = value else {
                         continue;
-                    }
+                    };
                     self.results.measurement(Measurement {
                         group: format!("{group}, {kind}"),
                         contender: series.name.clone(),
                         parameter: "percentile".to_owned(),
                         at: percentile,
                         unit: "ns".to_owned(),
-                        value: Spread::of(&values),
+                        value,
                     });
                 }
             }
@@ -365,8 +361,8 @@ impl Suite {
     }
 }
 
-const OF_WINDOWS: &str = " of 0.5 ms";
-const READS_OF_WINDOWS: &str = "reads, of 0.5 ms";
+const OF_WINDOWS: &str = " of 0.2 ms";
+const READS_OF_WINDOWS: &str = "reads, of 0.2 ms";
 
 type Kind = fn(&Outcome) -> &Histogram<u64>;
 
@@ -387,15 +383,4 @@ fn of_round(outcome: &Outcome, of: Kind, percentile: f64) -> Option<f64> {
 fn typical(outcome: &Outcome, percentile: f64) -> Option<f64> {
     let place = PERCENTILES.iter().position(|&of| of == percentile)?;
     outcome.typical_window.get(place).copied()
-}
-
-/// One for each round that has it.
-fn values(series: &Series<Outcome>, of: impl Fn(&Outcome) -> Option<f64>) -> Vec<f64> {
-    series.values.iter().filter_map(of).collect()
-}
-
-fn ratio(series: &[Series<Outcome>], of: impl Fn(&Outcome) -> Option<f64>) -> Option<Spread> {
-    let (ours, theirs) = (values(&series[0], &of), values(&series[1], &of));
-    let comparable = !ours.is_empty() && ours.len() == theirs.len();
-    comparable.then(|| Spread::of_ratios(&ours, &theirs))
 }

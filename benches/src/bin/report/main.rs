@@ -111,14 +111,14 @@ fn curves() -> Vec<(&'static str, Curves)> {
             "tail-uniform.svg",
             tail(
                 "Reads while others write, 100,000 users, 5 % writes, two thirds load",
-                "uniform, 5 % writes by others, two thirds load, reads, of 0.5 ms",
+                "uniform, 5 % writes by others, two thirds load, reads, of 0.2 ms",
             ),
         ),
         (
             "tail-hot.svg",
             tail(
                 "Reads while others write, 4 hot users, 5 % writes, two thirds load",
-                "4 hot users, 5 % writes by others, two thirds load, reads, of 0.5 ms",
+                "4 hot users, 5 % writes by others, two thirds load, reads, of 0.2 ms",
             ),
         ),
         (

@@ -40,6 +40,13 @@ fn write_tables(text: &mut String, suites: &[Results]) -> std::fmt::Result {
                 round_trip.median, round_trip.lower_quartile, round_trip.upper_quartile
             )?;
         }
+        if let Some(share) = suite.disturbed_at_first {
+            writeln!(
+                text,
+                "In {:.0} % of the turns some thread shared its core at the first try.",
+                100.0 * share
+            )?;
+        }
         writeln!(text)?;
         if suite.bars.is_empty() {
             writeln!(text, "No bars; see `results.json`.\n")?;
@@ -47,9 +54,9 @@ fn write_tables(text: &mut String, suites: &[Results]) -> std::fmt::Result {
         }
         writeln!(
             text,
-            "| what | ratio | median | quartiles | from – to | rounds | bar | |"
+            "| what | ratio | median | quartiles | from – to | rounds | as found | bar | |"
         )?;
-        writeln!(text, "|---|---|--:|--:|--:|--:|--:|---|")?;
+        writeln!(text, "|---|---|--:|--:|--:|--:|--:|--:|---|")?;
         for bar in &suite.bars {
             row(text, bar)?;
         }
@@ -70,9 +77,14 @@ fn row(text: &mut String, bar: &Bar) -> std::fmt::Result {
         Some(false) => "**miss**",
         None => "",
     };
+    let disturbed = if bar.disturbed { ", disturbed" } else { "" };
+    let as_found = match &bar.as_found {
+        Some(as_found) => format!("{:.3}", as_found.median),
+        None => String::new(),
+    };
     writeln!(
         text,
-        "| {} | {} | {:.3} | {:.3} – {:.3} | {:.3} – {:.3} | {} | {bound} | {verdict} |",
+        "| {} | {} | {:.3} | {:.3} – {:.3} | {:.3} – {:.3} | {}{disturbed} | {as_found} | {bound} | {verdict} |",
         bar.name,
         bar.ratio,
         spread.median,
