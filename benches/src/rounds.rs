@@ -151,26 +151,88 @@ impl<T> Series<T> {
 /// them were undisturbed. The order within a round rotates, so that nobody always
 /// follows the same one.
 pub fn interleave<T>(mut entrants: Vec<Entrant<'_, T>>, rounds: usize) -> Vec<Series<T>> {
-    let mut series: Vec<Series<T>> = entrants
-        .iter()
-        .map(|entrant| Series::new(&entrant.name))
-        .collect();
-    for round in 0..=2 * rounds {
-        if round > rounds && undisturbed_rounds(&series) >= ENOUGH_ROUNDS.min(rounds) {
+    let mut interleaved = Interleaved::new(rounds);
+    interleaved.run(&mut entrants, usize::MAX);
+    interleaved.series
+}
+
+/// Makes an entrant, with the store that it is about.
+pub type Maker<'a, T = f64> = Box<dyn Fn() -> Entrant<'a, T> + 'a>;
+
+/// Like [`interleave`], with new entrants `placements` times, made in an order that
+/// rotates.
+///
+/// Where a store's memory comes to lie is up to what was there before, and with
+/// many users it counts as much as what the store does: of several stores of the same kind in
+/// one process, the first one made was read up to a third more slowly than the others.
+pub fn interleave_placed<T>(
+    makers: &[Maker<'_, T>],
+    placements: usize,
+    rounds: usize,
+) -> Vec<Series<T>> {
+    let mut interleaved = Interleaved::new(rounds);
+    for placement in 0.. {
+        if interleaved.is_done() {
             break;
         }
-        measure_round_trip();
-        for place in 0..entrants.len() {
-            let turn = (place + round) % entrants.len();
-            let run = &mut entrants[turn].run;
-            if round == 0 {
-                run(round);
-            } else {
-                series[turn].turns.push(Turn::take(|| run(round)));
+        let mut entrants = in_rotated_order(makers, placement);
+        interleaved.run(&mut entrants, rounds.div_ceil(placements));
+    }
+    interleaved.series
+}
+
+/// What the makers make, in their order, but not made in it.
+pub fn in_rotated_order<T>(makers: &[impl Fn() -> T], rotation: usize) -> Vec<T> {
+    let mut made: Vec<(usize, T)> = (0..makers.len())
+        .map(|place| (place + rotation) % makers.len())
+        .map(|maker| (maker, makers[maker]()))
+        .collect();
+    made.sort_by_key(|&(maker, _)| maker);
+    made.into_iter().map(|(_, made)| made).collect()
+}
+
+/// Rounds that have been run, of those that are to be.
+struct Interleaved<T> {
+    rounds: usize,
+    taken: usize,
+    series: Vec<Series<T>>,
+}
+
+impl<T> Interleaved<T> {
+    fn new(rounds: usize) -> Self {
+        Self {
+            rounds,
+            taken: 0,
+            series: Vec::new(),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let enough = || undisturbed_rounds(&self.series) >= ENOUGH_ROUNDS.min(self.rounds);
+        self.taken >= 2 * self.rounds || (self.taken >= self.rounds && enough())
+    }
+
+    /// Runs at most so many of the rounds, after one that only warms up.
+    fn run(&mut self, entrants: &mut [Entrant<'_, T>], at_most: usize) {
+        if self.series.is_empty() {
+            let names = entrants.iter().map(|entrant| &entrant.name);
+            self.series = names.map(Series::new).collect();
+        }
+        for entrant in entrants.iter_mut() {
+            (entrant.run)(0);
+        }
+        let mut left = at_most;
+        while left > 0 && !self.is_done() {
+            left -= 1;
+            self.taken += 1;
+            measure_round_trip();
+            for place in 0..entrants.len() {
+                let turn = (place + self.taken) % entrants.len();
+                let (run, round) = (&mut entrants[turn].run, self.taken);
+                self.series[turn].turns.push(Turn::take(|| run(round)));
             }
         }
     }
-    series
 }
 
 /// In how many rounds nobody was disturbed.

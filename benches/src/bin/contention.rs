@@ -13,7 +13,7 @@ use attuned_store_benches::contenders::{
 };
 use attuned_store_benches::for_all_contenders;
 use attuned_store_benches::results::{Bound, Measurement, Results};
-use attuned_store_benches::rounds::{Entrant, Series, interleave};
+use attuned_store_benches::rounds::{Entrant, Maker, Series, interleave, interleave_placed};
 use attuned_store_benches::workload::{
     ALL_AXES, Access, FIVE_AXES, HISTORY, HOT_USERS, Mix, fill, poll, seed, throughput,
     timed_threads, user_ids,
@@ -31,6 +31,7 @@ fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let mut suite = Suite {
         rounds: arguments.pick(7, 31),
+        placements: arguments.pick(2, 4),
         steps: arguments.pick(200_000, 400_000),
         results: Results::new("contention", arguments.full),
         arguments,
@@ -47,6 +48,9 @@ fn main() -> io::Result<()> {
 struct Suite {
     arguments: Arguments,
     rounds: usize,
+    /// How often stores are made anew, in an order that rotates, where making them takes
+    /// long.
+    placements: usize,
     /// Operations of a thread in a turn on hot users; fewer where they take longer. That
     /// makes some 5 to 50 ms: a core that is shared with strangers is one's own for
     /// short times only.
@@ -254,18 +258,19 @@ impl Suite {
     /// The steady state of a store with history: each write evicts. Two such
     /// stores take some 3 GB.
     fn full_histories(&mut self) {
-        let mixed = "100,000 users uniform, 2 threads, 5 % writes, full histories";
-        let upsert = "upsert, full history of 100, 100,000 users uniform";
-        if !self.arguments.selects(mixed) && !self.arguments.selects(upsert) {
-            return;
-        }
         let users = user_ids(MANY_USERS);
-        let ours = Attuned::new(Some(HISTORY), MANY_USERS);
-        fill(&ours, &users, FIVE_AXES, HISTORY);
-        let dashmap = DashMap::new(Some(HISTORY), MANY_USERS);
-        fill(&dashmap, &users, FIVE_AXES, HISTORY);
-
-        for (name, write_percent, threads) in [(mixed, 5.0, 2), (upsert, 100.0, 1)] {
+        for (name, write_percent, threads) in [
+            (
+                "100,000 users uniform, 2 threads, 5 % writes, full histories",
+                5.0,
+                2,
+            ),
+            (
+                "upsert, full history of 100, 100,000 users uniform",
+                100.0,
+                1,
+            ),
+        ] {
             if !self.arguments.selects(name) {
                 continue;
             }
@@ -275,21 +280,20 @@ impl Suite {
                 axes: FIVE_AXES,
             };
             let steps = self.steps / 8;
-            let series = interleave(
-                vec![
-                    Entrant::new(Attuned::NAME, |round| {
-                        throughput(&ours, &users, mix, threads, steps, round)
-                    }),
-                    Entrant::new(DashMap::NAME, |round| {
-                        throughput(&dashmap, &users, mix, threads, steps, round)
-                    }),
-                ],
-                self.rounds,
-            );
-            if name == upsert {
+            let makers = [
+                filled::<Attuned>(&users, mix, HISTORY, threads, steps),
+                filled::<DashMap>(&users, mix, HISTORY, threads, steps),
+                // Keeps none.
+                filled::<Papaya>(&users, mix, 1, threads, steps),
+            ];
+            let series = interleave_placed(&makers, self.placements, self.rounds);
+            if threads == 1 {
                 self.slower(name, &series[0], &series[1], Bound::AtMost(1.3));
             } else {
                 self.faster(name, &series[0], &series[1], Bound::AtLeast(1.0));
+                // What can be reached with this map.
+                let ceiling = format!("{name}, a bare map without them");
+                self.faster(&ceiling, &series[2], &series[1], Bound::None);
             }
         }
     }
@@ -333,24 +337,10 @@ impl Suite {
                 write_percent,
                 axes: FIVE_AXES,
             };
-            // Each with two snapshots a user, so that what a second one makes
-            // them allocate is there.
-            fn entrant<'a, C: Contender>(
-                users: &'a [SmolStr],
-                mix: Mix,
-                threads: usize,
-                steps: usize,
-            ) -> Entrant<'a> {
-                let store = C::new(Some(HISTORY), users.len());
-                fill(&store, users, mix.axes, 2);
-                Entrant::new(C::NAME, move |round| {
-                    throughput(&store, users, mix, threads, steps, round)
-                })
-            }
-            interleave(
-                for_all_contenders!(entrant(&users, mix, threads, steps)),
-                rounds,
-            )
+            // Two snapshots a user, so that what a second one makes a store
+            // allocate is there.
+            let makers = for_all_contenders!(filled(&users, mix, 2, threads, steps));
+            interleave_placed(&makers, rounds, rounds)
         };
         for series in &series {
             let Some(value) = series.spread(itself) else {
@@ -412,6 +402,23 @@ impl Hot {
             )
         })
     }
+}
+
+/// Makes a store with so many snapshots a user.
+fn filled<C: Contender>(
+    users: &[SmolStr],
+    mix: Mix,
+    versions: usize,
+    threads: usize,
+    steps: usize,
+) -> Maker<'_> {
+    Box::new(move || {
+        let store = C::new(Some(HISTORY), users.len());
+        fill(&store, users, mix.axes, versions);
+        Entrant::new(C::NAME, move |round| {
+            throughput(&store, users, mix, threads, steps, round)
+        })
+    })
 }
 
 /// Both stores that have a trait, filled.

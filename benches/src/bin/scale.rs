@@ -9,7 +9,7 @@ use attuned_store_benches::arguments::Arguments;
 use attuned_store_benches::contenders::Contender;
 use attuned_store_benches::for_all_contenders;
 use attuned_store_benches::results::{Measurement, Results};
-use attuned_store_benches::rounds::{Entrant, Series, interleave};
+use attuned_store_benches::rounds::{Entrant, Maker, Series, interleave_placed};
 use attuned_store_benches::workload::{Access, FIVE_AXES, Mix, fill, throughput, user_ids};
 use clap::Parser as _;
 use smol_str::SmolStr;
@@ -39,7 +39,8 @@ fn main() -> io::Result<()> {
         }
         let users = user_ids(size);
         let series: Vec<Series<Costs>> = if size <= MOST_INTERLEAVED {
-            interleave(for_all_contenders!(entrant(&users, steps)), rounds)
+            let makers = for_all_contenders!(maker(&users, steps));
+            interleave_placed(&makers, rounds, rounds)
         } else {
             for_all_contenders!(alone(&users, steps, rounds))
                 .into_iter()
@@ -54,27 +55,29 @@ fn main() -> io::Result<()> {
     results.write(&arguments.directory())
 }
 
-fn entrant<C: Contender>(users: &[SmolStr], steps: usize) -> Entrant<'_, Costs> {
-    let store = C::new(None, 0);
-    fill(&store, users, FIVE_AXES, 1);
-    Entrant::new(C::NAME, move |round| {
-        let cost = |write_percent| {
-            let mix = Mix {
-                access: Access::Uniform,
-                write_percent,
-                axes: FIVE_AXES,
+fn maker<C: Contender>(users: &[SmolStr], steps: usize) -> Maker<'_, Costs> {
+    Box::new(move || {
+        let store = C::new(None, 0);
+        fill(&store, users, FIVE_AXES, 1);
+        Entrant::new(C::NAME, move |round| {
+            let cost = |write_percent| {
+                let mix = Mix {
+                    access: Access::Uniform,
+                    write_percent,
+                    axes: FIVE_AXES,
+                };
+                1e9 / throughput(&store, users, mix, 1, steps, round)
             };
-            1e9 / throughput(&store, users, mix, 1, steps, round)
-        };
-        Costs {
-            read: cost(0.0),
-            upsert: cost(100.0),
-        }
+            Costs {
+                read: cost(0.0),
+                upsert: cost(100.0),
+            }
+        })
     })
 }
 
 fn alone<C: Contender>(users: &[SmolStr], steps: usize, rounds: usize) -> Vec<Series<Costs>> {
-    interleave(vec![entrant::<C>(users, steps)], rounds)
+    interleave_placed(&[maker::<C>(users, steps)], 1, rounds)
 }
 
 fn report(

@@ -12,7 +12,7 @@ use attuned_store_benches::contenders::{
 use attuned_store_benches::disturbance::measure_round_trip;
 use attuned_store_benches::open_loop::{Outcome, PERCENTILES, Writers, growing, mixed};
 use attuned_store_benches::results::{Bound, Measurement, Results};
-use attuned_store_benches::rounds::{Entrant, Series, Turn, interleave};
+use attuned_store_benches::rounds::{Entrant, Series, Turn, in_rotated_order, interleave};
 use attuned_store_benches::workload::{Access, FIVE_AXES, HISTORY, HOT_USERS, Mix, fill, user_ids};
 use clap::Parser as _;
 use hdrhistogram::Histogram;
@@ -21,6 +21,8 @@ use smol_str::SmolStr;
 const USERS: usize = 100_000;
 /// Where only a few of them are accessed.
 const FEW_USERS: usize = 1_000;
+/// How often stores of many users are made anew.
+const PLACEMENTS: usize = 3;
 /// Operations of a thread in a closed loop.
 const CALIBRATION: usize = 100_000;
 const THREADS: usize = 2;
@@ -130,31 +132,39 @@ impl<C: Contender> Loaded for Filled<'_, C> {
     }
 }
 
-/// The contenders, the two that are compared first.
-fn loaded<'a>(users: &'a [SmolStr], access: Access, versions: usize) -> Vec<Box<dyn Loaded + 'a>> {
+/// The contenders, the two that are compared first; made in an order that rotates.
+fn loaded<'a>(
+    users: &'a [SmolStr],
+    access: Access,
+    versions: usize,
+    rotation: usize,
+) -> Vec<Box<dyn Loaded + 'a>> {
     fn with<'a, C: Contender>(
         users: &'a [SmolStr],
         access: Access,
         versions: usize,
-    ) -> Box<dyn Loaded + 'a> {
-        let store = C::new(Some(HISTORY), users.len());
-        match access {
-            // The others are only there.
-            Access::Hot => {
-                fill(&store, users, FIVE_AXES, 1);
-                fill(&store, &users[..HOT_USERS], FIVE_AXES, versions - 1);
+    ) -> Box<dyn Fn() -> Box<dyn Loaded + 'a> + 'a> {
+        Box::new(move || {
+            let store = C::new(Some(HISTORY), users.len());
+            match access {
+                // The others are only there.
+                Access::Hot => {
+                    fill(&store, users, FIVE_AXES, 1);
+                    fill(&store, &users[..HOT_USERS], FIVE_AXES, versions - 1);
+                }
+                Access::Uniform | Access::Zipf => fill(&store, users, FIVE_AXES, versions),
             }
-            Access::Uniform | Access::Zipf => fill(&store, users, FIVE_AXES, versions),
-        }
-        Box::new(Filled { store, users })
+            Box::new(Filled { store, users })
+        })
     }
-    vec![
+    let makers = [
         with::<Attuned>(users, access, versions),
         with::<DashMap>(users, access, versions),
         with::<ParkingLotRwLock>(users, access, versions),
         with::<Scc>(users, access, versions),
         with::<Papaya>(users, access, 1),
-    ]
+    ];
+    in_rotated_order(&makers, rotation)
 }
 
 struct Suite {
@@ -205,35 +215,51 @@ impl Suite {
         // Full histories, so that each write evicts; in the short version two
         // snapshots a user, which is where the structures for more exist.
         let versions = self.arguments.pick(2, HISTORY);
-        let fresh = || loaded(&users, access, versions);
-        // New ones in each round where it is up to chance which of the few share a lock.
-        let kept = (access != Access::Hot).then(fresh);
-        for group in groups {
-            let mut series = Vec::new();
-            let rounds = match group.writers {
-                Writers::Others => self.rounds,
-                // Says as much about writes as about reads.
-                Writers::All => self.few_rounds,
-            };
-            for round in 0..=rounds {
-                match &kept {
-                    Some(stores) => self.round(&group, stores, round, &mut series),
-                    None => self.round(&group, &fresh(), round, &mut series),
+        // New ones in each round where it is up to chance which of the few share a lock,
+        // and some times where making them takes long.
+        let (placements, anew_each_round) = match access {
+            Access::Hot => (1, true),
+            Access::Uniform | Access::Zipf => (PLACEMENTS, false),
+        };
+        let mut all_series: Vec<Vec<Series<Outcome>>> = groups.iter().map(|_| Vec::new()).collect();
+        for placement in 0..placements {
+            let fresh = |rotation| loaded(&users, access, versions, rotation);
+            let kept = (!anew_each_round).then(|| fresh(placement));
+            for (group, series) in groups.iter().zip(&mut all_series) {
+                let rounds = match group.writers {
+                    Writers::Others => self.rounds,
+                    // Says as much about writes as about reads.
+                    Writers::All => self.few_rounds,
+                };
+                let (first, end) = (
+                    placement * rounds / placements,
+                    (placement + 1) * rounds / placements,
+                );
+                // The first only warms up.
+                for round in first..=end {
+                    let warms_up = round == first;
+                    match &kept {
+                        Some(stores) => self.round(group, stores, round, warms_up, series),
+                        None => self.round(group, &fresh(round), round, warms_up, series),
+                    }
                 }
             }
-            self.percentiles(&group.name, &series);
+        }
+        for (group, series) in groups.iter().zip(&all_series) {
+            self.percentiles(&group.name, series);
             let bound = group.load.bound;
-            self.bars(&group.name, &series, &[(99.9, bound), (99.99, bound)]);
+            self.bars(&group.name, series, &[(99.9, bound), (99.99, bound)]);
         }
     }
 
     /// Finds the rate anew, since the machine's pace changes; then all have their turn at
-    /// it, in an order that rotates. Round 0 only warms up.
+    /// it, in an order that rotates.
     fn round(
         &self,
         group: &Group,
         stores: &[Box<dyn Loaded + '_>],
         round: usize,
+        warms_up: bool,
         series: &mut Vec<Series<Outcome>>,
     ) {
         measure_round_trip();
@@ -253,7 +279,7 @@ impl Suite {
             let turn = (place + round) % taking_part;
             let rate = group.load.share * slower;
             let outcome = || stores[turn].at_rate(group, rate, self.seconds, round);
-            if round == 0 {
+            if warms_up {
                 outcome();
             } else {
                 series[turn].turns.push(Turn::take(outcome));
