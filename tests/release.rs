@@ -190,7 +190,7 @@ fn a_snapshot_that_a_caller_holds_survives_and_is_released_with_its_last_handle(
     assert_eq!(freed.bytes_current, -footprint.bytes_current);
 }
 
-/// An emptied block is what remains of a snapshot, 120 bytes without its id and
+/// An emptied block is what remains of a snapshot, 112 bytes without its id and
 /// axes, while the one that came after it points back at it.
 #[test]
 fn a_held_snapshot_keeps_none_of_its_history_but_one_emptied_block() {

@@ -16,8 +16,8 @@ const _: () = {
     shareable::<StateSnapshotBuilder>();
     shareable::<SnapshotError>();
     shareable::<UserIdError>();
-    assert!(size_of::<StateSnapshot>() == 88);
-    assert!(size_of::<Option<StateSnapshot>>() == 88);
+    assert!(size_of::<StateSnapshot>() == 80);
+    assert!(size_of::<Option<StateSnapshot>>() == 80);
 };
 
 /// A builder to which a test adds the part that it is about.

@@ -58,10 +58,7 @@ const CUSTOM: u8 = 0x80;
 
 /// What eight axes with canonical names take, which makes a snapshot of so many
 /// a single allocation.
-const INLINE_BYTES: usize = 8 * MIN_PACKED_LEN;
-
-/// How many words hold all that is not in an allocation of its own.
-pub(super) const AXES_WORDS: usize = INLINE_BYTES / size_of::<u64>();
+pub(super) const INLINE_BYTES: usize = 8 * MIN_PACKED_LEN;
 
 /// The packed length of an axis with a canonical name.
 const MIN_PACKED_LEN: usize = 1 + size_of::<f32>();
@@ -106,8 +103,11 @@ impl AxisName {
 }
 
 /// Valid axes with distinct names, in the order of the names.
-#[derive(Clone)]
-pub(super) struct PackedAxes(SmallVec<[u8; INLINE_BYTES]>);
+pub(super) enum PackedAxes {
+    /// The length, and so many bytes of these.
+    Inline(u8, [u8; INLINE_BYTES]),
+    Allocated(Box<[u8]>),
+}
 
 impl PackedAxes {
     /// Sorts and packs. Of several axes with one name the last one counts.
@@ -132,7 +132,7 @@ impl PackedAxes {
             validate_axis_value(name.as_str(), *value)?;
         }
 
-        let mut bytes = SmallVec::with_capacity(packed_len);
+        let mut bytes = SmallVec::<[u8; INLINE_BYTES]>::with_capacity(packed_len);
         for (name, value) in &axes {
             match name {
                 AxisName::Canonical { index, .. } => bytes.push(*index),
@@ -144,38 +144,15 @@ impl PackedAxes {
             }
             bytes.extend_from_slice(&value.to_le_bytes());
         }
-        Ok(Self(bytes))
-    }
-
-    /// The length in bytes and the bytes, unless these are in an allocation of
-    /// their own.
-    pub(super) fn to_words(&self) -> Option<(u8, [u64; AXES_WORDS])> {
-        if self.0.spilled() {
-            return None;
-        }
-        let mut bytes = [0; INLINE_BYTES];
-        bytes.get_mut(..self.0.len())?.copy_from_slice(&self.0);
-        let mut words = [0; AXES_WORDS];
-        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
-            *word = u64::from_le_bytes(*bytes);
-        }
-        // Not truncated: `INLINE_BYTES` is less than 256.
-        Some((self.0.len() as u8, words))
-    }
-
-    #[inline]
-    pub(super) fn from_words(len: u8, words: [u64; AXES_WORDS]) -> Self {
-        let mut bytes = [0; INLINE_BYTES];
-        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
-            *bytes = word.to_le_bytes();
-        }
-        // The minimum is never taken: the length is that of inline bytes.
-        let len = usize::from(len).min(INLINE_BYTES);
-        Self(SmallVec::from_buf_and_len(bytes, len))
-    }
-
-    pub(super) fn iter(&self) -> Axes<'_> {
-        Axes { packed: &self.0 }
+        let mut inline = [0; INLINE_BYTES];
+        Ok(match inline.get_mut(..bytes.len()) {
+            Some(start) => {
+                start.copy_from_slice(&bytes);
+                // Not truncated: `INLINE_BYTES` is less than 256.
+                Self::Inline(bytes.len() as u8, inline)
+            }
+            None => Self::Allocated(bytes.into_boxed_slice()),
+        })
     }
 }
 
@@ -205,6 +182,13 @@ fn split_first(packed: &[u8]) -> Option<((&str, f32), &[u8])> {
 #[derive(Clone)]
 pub struct Axes<'a> {
     packed: &'a [u8],
+}
+
+impl<'a> Axes<'a> {
+    /// Of bytes that [`PackedAxes::pack`] made.
+    pub(super) fn of_packed(packed: &'a [u8]) -> Self {
+        Self { packed }
+    }
 }
 
 impl<'a> Iterator for Axes<'a> {
@@ -251,8 +235,12 @@ mod tests {
     fn every_canonical_name_packs_into_one_byte() {
         for name in CANONICAL {
             let packed = PackedAxes::pack(vec![(AxisName::new(name), 0.25)]).unwrap();
-            assert_eq!(packed.0.len(), MIN_PACKED_LEN, "{name}");
-            assert_eq!(packed.iter().collect::<Vec<_>>(), [(name, 0.25)]);
+            let PackedAxes::Inline(len, bytes) = packed else {
+                panic!("{name} takes an allocation");
+            };
+            assert_eq!(usize::from(len), MIN_PACKED_LEN, "{name}");
+            let axes = Axes::of_packed(&bytes[..MIN_PACKED_LEN]);
+            assert_eq!(axes.collect::<Vec<_>>(), [(name, 0.25)]);
         }
     }
 

@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use smol_str::SmolStr;
 
 use super::axes::{AxisName, PackedAxes};
+use super::data::SnapshotData;
 use super::validate::{SnapshotError, validate_confidence, validate_user_id};
-use super::{Redacted, SnapshotData, Source, StateSnapshot};
+use super::{Redacted, Source, StateSnapshot};
 
 /// Collects the parts of a [`StateSnapshot`].
 ///
@@ -121,16 +122,16 @@ impl StateSnapshotBuilder {
         let user_id = self.user_id.ok_or(SnapshotError::MissingUserId)?;
         validate_user_id(&user_id)?;
         validate_confidence(self.confidence)?;
-        let data = SnapshotData {
+        let updated_at_unix_ms = self
+            .updated_at_unix_ms
+            .unwrap_or_else(|| unix_ms(SystemTime::now()));
+        Ok(StateSnapshot::new(SnapshotData::new(
             user_id,
-            updated_at_unix_ms: self
-                .updated_at_unix_ms
-                .unwrap_or_else(|| unix_ms(SystemTime::now())),
-            confidence: self.confidence,
-            source: self.source.code(),
-            axes: PackedAxes::pack(self.axes)?,
-        };
-        Ok(StateSnapshot::new(data))
+            updated_at_unix_ms,
+            self.source,
+            self.confidence,
+            PackedAxes::pack(self.axes)?,
+        )))
     }
 }
 

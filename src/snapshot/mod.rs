@@ -5,6 +5,7 @@
 
 mod axes;
 mod builder;
+mod data;
 mod source;
 mod validate;
 #[cfg(feature = "serde")]
@@ -20,7 +21,7 @@ pub use self::builder::StateSnapshotBuilder;
 pub use self::source::Source;
 pub use self::validate::{MAX_USER_ID_BYTES, SnapshotError, UserIdError, validate_user_id};
 
-use self::axes::PackedAxes;
+use self::data::SnapshotData;
 use crate::sync::Arc;
 use crate::timeline::Version;
 
@@ -50,15 +51,15 @@ use crate::timeline::Version;
 ///
 /// # Memory
 ///
-/// On a 64-bit platform a snapshot takes 88 bytes where it is. One that was built
+/// On a 64-bit platform a snapshot takes 80 bytes where it is. One that was built
 /// or deserialized, or comes out of a history, has its data elsewhere, and shares
-/// it with its clones: a single allocation of 120 bytes, if its user id has at most
+/// it with its clones: a single allocation of 112 bytes, if its user id has at most
 /// 23 bytes and its axes need at most 40: five bytes each for an axis that bears one
 /// of the 23 canonical names of Attuned, and one byte plus the name plus four for
 /// any other. Longer ids and more axes take an allocation of their own each.
 ///
 /// The latest snapshot that a [`MemoryStore`](crate::MemoryStore) gives to a reader
-/// has its data in the 88 bytes, if no allocation of its own is needed, so that
+/// has its data in the 80 bytes, if no allocation of its own is needed, so that
 /// readers of one user do not count references in the same place. A clone copies it.
 ///
 /// # Comparison
@@ -98,21 +99,6 @@ enum Form {
     Shared(Arc<Version<StateSnapshot>>),
 }
 
-/// What a snapshot consists of.
-// The id is the first, for it is what a store needs first of a new snapshot. The
-// source is a number, so that there is no better place for the tag of `Form`
-// than the id's first byte.
-#[derive(Clone)]
-#[repr(C)]
-struct SnapshotData {
-    user_id: SmolStr,
-    axes: PackedAxes,
-    updated_at_unix_ms: i64,
-    confidence: f32,
-    /// See [`Source::code`].
-    source: u8,
-}
-
 impl StateSnapshot {
     /// The value that stands for "neither low nor high": what
     /// [`get_axis`](Self::get_axis) takes an absent axis for.
@@ -149,11 +135,11 @@ impl StateSnapshot {
         StateSnapshotBuilder {
             user_id: Some(data.user_id.clone()),
             updated_at_unix_ms: Some(data.updated_at_unix_ms),
-            source: self.source(),
-            confidence: data.confidence,
+            source: data.source(),
+            confidence: data.confidence(),
             axes: Vec::new(),
         }
-        .axes(data.axes.iter())
+        .axes(data.axes())
     }
 
     /// The user that the state is of.
@@ -171,17 +157,17 @@ impl StateSnapshot {
 
     /// How the state was obtained.
     pub fn source(&self) -> Source {
-        Source::of_code(self.data().source)
+        self.data().source()
     }
 
     /// How far the state is to be trusted, from 0 to 1.
     pub fn confidence(&self) -> f32 {
-        self.data().confidence
+        self.data().confidence()
     }
 
     /// The axes with their values from 0 to 1, in the order of their names.
     pub fn axes(&self) -> Axes<'_> {
-        self.data().axes.iter()
+        self.data().axes()
     }
 
     /// The value of an axis, from 0 to 1, if the snapshot has it.
@@ -241,9 +227,9 @@ impl PartialEq for StateSnapshot {
         // The packed axes are not compared as bytes, in which 0.0 and -0.0 differ.
         a.user_id == b.user_id
             && a.updated_at_unix_ms == b.updated_at_unix_ms
-            && a.source == b.source
-            && a.confidence == b.confidence
-            && a.axes.iter().eq(b.axes.iter())
+            && a.source() == b.source()
+            && a.confidence() == b.confidence()
+            && a.axes().eq(b.axes())
     }
 }
 

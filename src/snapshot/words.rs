@@ -3,19 +3,20 @@
 //! | word | what |
 //! |--:|---|
 //! | 0 | the time |
-//! | 1 | the confidence, the source and the length of the packed axes, from the lowest bit |
-//! | 2 to 6 | the packed axes |
+//! | 1 | the length of the axes, the source and, in the upper half, the confidence |
+//! | 2 to 6 | the axes |
 
 use smol_str::SmolStr;
 
-use super::axes::{AXES_WORDS, PackedAxes};
-use super::{Form, SnapshotData, StateSnapshot};
+use super::axes::INLINE_BYTES;
+use super::data::{InlineLen, InlineState, SnapshotData};
+use super::{Form, StateSnapshot};
 use crate::timeline::{MIRRORED_WORDS, Mirrored};
 
-const _: () = assert!(MIRRORED_WORDS == 2 + AXES_WORDS);
+const _: () = assert!(MIRRORED_WORDS * size_of::<u64>() == 16 + INLINE_BYTES);
 
-const SOURCE_SHIFT: u32 = f32::MANTISSA_DIGITS + 8;
-const LEN_SHIFT: u32 = SOURCE_SHIFT + 8;
+const SOURCE_SHIFT: u32 = 8;
+const CONFIDENCE_SHIFT: u32 = 32;
 
 impl Mirrored for StateSnapshot {
     fn to_words(&self) -> Option<[u64; MIRRORED_WORDS]> {
@@ -25,13 +26,16 @@ impl Mirrored for StateSnapshot {
         if data.user_id.is_heap_allocated() {
             return None;
         }
-        let (len, axes) = data.axes.to_words()?;
+        let state = data.inline_state()?;
         let mut words = [0; MIRRORED_WORDS];
-        words[0] = data.updated_at_unix_ms.cast_unsigned();
-        words[1] = u64::from(data.confidence.to_bits())
-            | u64::from(data.source) << SOURCE_SHIFT
-            | u64::from(len) << LEN_SHIFT;
-        words[2..].copy_from_slice(&axes);
+        let [time, facts, axes @ ..] = &mut words;
+        *time = data.updated_at_unix_ms.cast_unsigned();
+        *facts = u64::from(state.len.code())
+            | u64::from(state.source) << SOURCE_SHIFT
+            | u64::from(state.confidence.to_bits()) << CONFIDENCE_SHIFT;
+        for (word, bytes) in axes.iter_mut().zip(state.axes.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
         Some(words)
     }
 }
@@ -40,15 +44,23 @@ impl StateSnapshot {
     /// The snapshot of which these words are, in no allocation of its own.
     #[inline]
     pub(crate) fn from_words(user_id: &SmolStr, words: [u64; MIRRORED_WORDS]) -> Self {
-        let [time, facts, axes @ ..] = words;
+        let [time, facts, words @ ..] = words;
+        let mut axes = [0; INLINE_BYTES];
+        for (bytes, word) in axes.as_chunks_mut().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
         // Truncating, to take the parts out.
-        Self(Form::Inline(SnapshotData {
-            user_id: user_id.clone(),
-            axes: PackedAxes::from_words((facts >> LEN_SHIFT) as u8, axes),
-            updated_at_unix_ms: time.cast_signed(),
-            confidence: f32::from_bits(facts as u32),
+        let state = InlineState {
+            len: InlineLen::of_code(facts as u8),
             source: (facts >> SOURCE_SHIFT) as u8,
-        }))
+            confidence: f32::from_bits((facts >> CONFIDENCE_SHIFT) as u32),
+            axes,
+        };
+        Self(Form::Inline(SnapshotData::inline(
+            user_id.clone(),
+            time.cast_signed(),
+            state,
+        )))
     }
 }
 
