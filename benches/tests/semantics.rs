@@ -7,8 +7,8 @@ use std::thread;
 
 use attuned_store::{StateSnapshot, StateStore};
 use attuned_store_benches::contenders::{
-    Attuned, Contender, DashMap, Papaya, ParkingLotRwLock, Published, Scc, Snapshot, StdRwLock,
-    ThroughTrait,
+    Attuned, Contender, DashMap, Papaya, ParkingLotRwLock, Parts, Published, Scc, Snapshot,
+    StdRwLock, ThroughTrait,
 };
 use attuned_store_benches::workload::{poll, user_id};
 use rand::rngs::SmallRng;
@@ -164,6 +164,12 @@ mod papaya {
     fn keeps_the_contract_behind_the_trait() {
         latest_agrees_with_the_model_through_the_trait::<Papaya>();
     }
+}
+
+/// Nor has this one a history that could be read.
+#[test]
+fn the_parts_alone_agree_with_the_model() {
+    agrees_with_the_model::<Parts>(None);
 }
 
 /// Not held to the semantics under racing writers, which it is known to break.

@@ -9,7 +9,7 @@ use std::io;
 use attuned_store::StateStore;
 use attuned_store_benches::arguments::Arguments;
 use attuned_store_benches::contenders::{
-    Attuned, Contender, DashMap, Papaya, Published, StdRwLock, ThroughTrait,
+    Attuned, Contender, DashMap, Papaya, Parts, Published, StdRwLock, ThroughTrait,
 };
 use attuned_store_benches::for_all_contenders;
 use attuned_store_benches::results::{Bound, Measurement, Results};
@@ -283,12 +283,19 @@ impl Suite {
             let makers = [
                 filled::<Attuned>(&users, mix, HISTORY, threads, steps),
                 filled::<DashMap>(&users, mix, HISTORY, threads, steps),
-                // Keeps none.
-                filled::<Papaya>(&users, mix, 1, threads, steps),
+                if threads == 1 {
+                    filled::<Parts>(&users, mix, HISTORY, threads, steps)
+                } else {
+                    // Keeps none.
+                    filled::<Papaya>(&users, mix, 1, threads, steps)
+                },
             ];
             let series = interleave_placed(&makers, self.placements, self.rounds);
             if threads == 1 {
                 self.slower(name, &series[0], &series[1], Bound::AtMost(1.3));
+                // The least that it can come to.
+                let floor = format!("{name}, its parts alone");
+                self.slower(&floor, &series[2], &series[1], Bound::None);
             } else {
                 self.faster(name, &series[0], &series[1], Bound::AtLeast(1.0));
                 // What can be reached with this map.

@@ -8,6 +8,7 @@
 mod attuned;
 mod dashmap;
 mod papaya;
+mod parts;
 mod published;
 mod record;
 mod rwlock;
@@ -19,6 +20,7 @@ use attuned_store::StateSnapshot;
 pub use self::attuned::Attuned;
 pub use self::dashmap::DashMap;
 pub use self::papaya::Papaya;
+pub use self::parts::Parts;
 pub use self::published::Published;
 pub use self::rwlock::{ParkingLotRwLock, StdRwLock};
 pub use self::scc::Scc;
