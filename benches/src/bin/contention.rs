@@ -217,10 +217,13 @@ impl Suite {
                 alone.entrant::<Attuned>(),
                 both.entrant::<DashMap>(),
                 alone.entrant::<DashMap>(),
+                // What the machine gives a read that shares nothing.
+                both.entrant::<Papaya>(),
+                alone.entrant::<Papaya>(),
             ],
             self.rounds,
         );
-        for (pair, bound) in [(0, Bound::AtLeast(1.8)), (2, Bound::None)] {
+        for (pair, bound) in [(0, Bound::AtLeast(1.8)), (2, Bound::None), (4, Bound::None)] {
             let (two, one) = (&series[pair], &series[pair + 1]);
             if let Some(compared) = two.ratio(one, itself) {
                 let name = format!("{name}, {}", two.name);
