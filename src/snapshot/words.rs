@@ -3,7 +3,7 @@
 //! | word | what |
 //! |--:|---|
 //! | 0 | the time |
-//! | 1 | the length of the axes, the source and, in the upper half, the confidence |
+//! | 1 | the length of the axes as [`InlineLen`] has it, the source and, in the upper half, the confidence |
 //! | 2 to 6 | the axes |
 
 use smol_str::SmolStr;
@@ -115,5 +115,21 @@ mod tests {
         // 11 bytes each, of 40.
         assert!(of_words(&axes(3)).is_some());
         assert!(of_words(&axes(4)).is_none());
+    }
+
+    #[test]
+    fn words_can_be_full_of_axes() {
+        let axes = |count: usize| {
+            let canonical = attuned_core::CANONICAL_AXES.iter().take(count);
+            StateSnapshot::builder()
+                .user_id("ada")
+                .axes(canonical.map(|axis| (axis.name, 0.75)))
+                .build()
+                .unwrap()
+        };
+        // Five bytes each, of 40.
+        let full = axes(8);
+        assert_eq!(of_words(&full).unwrap(), full);
+        assert!(of_words(&axes(9)).is_none());
     }
 }

@@ -258,8 +258,8 @@ impl Suite {
         self.slower(name, &series[0], &series[1], Bound::AtMost(1.1));
     }
 
-    /// The steady state of a store with history: each write evicts. Two such
-    /// stores take some 3 GB.
+    /// The steady state of a store with history: each write evicts. A
+    /// store takes some 1.5 GB, and there are up to three.
     fn full_histories(&mut self) {
         let users = user_ids(MANY_USERS);
         for (name, write_percent, threads) in [
@@ -296,7 +296,7 @@ impl Suite {
             let series = interleave_placed(&makers, self.placements, self.rounds);
             if threads == 1 {
                 self.slower(name, &series[0], &series[1], Bound::AtMost(1.3));
-                // The least that it can come to.
+                // What of it is the parts', which leave out what makes it a store.
                 let floor = format!("{name}, its parts alone");
                 self.slower(&floor, &series[2], &series[1], Bound::None);
             } else {

@@ -10,19 +10,23 @@ use super::Contender;
 
 pub struct Papaya(papaya::HashMap<Arc<str>, StateSnapshot, RandomState>);
 
+/// A map as this library has it. It resizes while writers wait: after an incremental
+/// resize that nobody finishes, reads search two tables.
+pub(super) fn map<K, V>(capacity: usize) -> papaya::HashMap<K, V, RandomState> {
+    papaya::HashMap::builder()
+        .capacity(capacity)
+        .hasher(RandomState::default())
+        .resize_mode(papaya::ResizeMode::Blocking)
+        .build()
+}
+
 impl Contender for Papaya {
     const NAME: &'static str = "papaya (no history)";
     const KEEPS_HISTORY: bool = false;
     type Snapshot = StateSnapshot;
 
     fn new(_history: Option<usize>, capacity: usize) -> Self {
-        // Blocking, as this library has it: after an incremental resize that
-        // nobody finishes, reads search two tables.
-        let users = papaya::HashMap::builder()
-            .capacity(capacity)
-            .hasher(RandomState::default())
-            .resize_mode(papaya::ResizeMode::Blocking);
-        Self(users.build())
+        Self(map(capacity))
     }
 
     fn upsert(&self, snapshot: StateSnapshot) {

@@ -1,5 +1,5 @@
-//! The parts of which this library's store consists, put together as simply as they
-//! can be: an upsert through them cannot cost less. They keep less than a store
+//! The parts of which this library's store consists, with nothing around them: a lookup,
+//! a swap and a push that evicts. They keep less than a store
 //! has to: histories cannot be read, and latest and history change one after the other.
 
 use std::sync::Arc;
@@ -63,12 +63,8 @@ impl Contender for Parts {
     type Snapshot = PlainSnapshot;
 
     fn new(history: Option<usize>, capacity: usize) -> Self {
-        let users = papaya::HashMap::builder()
-            .capacity(capacity)
-            .hasher(RandomState::default())
-            .resize_mode(papaya::ResizeMode::Blocking);
         Self {
-            users: users.build(),
+            users: super::papaya::map(capacity),
             superseded: history.unwrap_or(1).saturating_sub(1).max(1),
         }
     }
