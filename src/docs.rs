@@ -19,5 +19,11 @@
 /// ```
 pub mod backends {}
 
+#[doc = include_str!("docs/service.md")]
+pub mod service {}
+
 #[doc = include_str!("docs/verification.md")]
 pub mod verification {}
+
+#[doc = include_str!("docs/memory.md")]
+pub mod memory {}

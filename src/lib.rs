@@ -1,17 +1,31 @@
-//! The state of each user of a service: the **latest snapshot** and a **bounded
-//! history**, for services that read very often, write less often, and do both
-//! on all cores.
+//! A concurrent map that keeps, for each key, the **latest value** and a **bounded
+//! history**; and on top of it a store of each user's state, behind an async contract.
+//! Both are for programs that read very often, write less often, and do so on all cores.
 //!
-//! - [`StateStore`] is the contract: an async, object-safe trait that every
-//!   backend keeps. [`StateStoreExt`] adds conveniences to all of them.
-//! - [`MemoryStore`] is the default backend. Its reads never block; every
-//!   operation on a user is linearizable. Beside the trait it has a synchronous
-//!   interface, whose calls take half the instructions, because they box no future.
-//! - [`StateSnapshot`] is what is stored: immutable, always valid, and cloned
-//!   without an allocation.
-//! - [`StoreError`] says what went wrong.
+//! - [`HistoryMap`] is the map. Its reads never block, and every operation on a key is
+//!   linearizable. It has conditional writes and atomic updates.
+//! - [`MemoryStore`] is such a map of [`State`]s, one for each user: axes with values from 0
+//!   to 1, such as `warmth`. [`StateSnapshot`] is a state with the id of its user.
+//! - [`StateStore`] is the contract: an async, object-safe trait. [`MemoryStore`] keeps it,
+//!   and so can a backend of your own. [`StateStoreExt`] adds conveniences to all of them.
 //!
-//! # Example
+//! # The map
+//!
+//! ```
+//! use attuned_store::HistoryMap;
+//!
+//! let quotes = HistoryMap::builder().history(100).build()?;
+//! quotes.insert("ACME", 10.0)?;
+//! quotes.insert("ACME", 10.5)?;
+//!
+//! assert_eq!(quotes.get("ACME"), Some(10.5));
+//! let newest = &quotes.history("ACME", 10)[0];
+//! assert_eq!(newest.value, 10.5);
+//! println!("written at {} ms since 1970", newest.written_at);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The store
 //!
 //! ```
 //! use std::sync::Arc;
@@ -36,42 +50,40 @@
 //! # }
 //! ```
 //!
-//! # Which interface
-//!
 //! Hold an `Arc<dyn StateStore>` where the backend is to be exchangeable. Hold a
-//! [`MemoryStore`] where it is not, or on a path where a boxed future is too
-//! much: [`MemoryStore::with_latest`] reads a snapshot without a future, an
-//! allocation or a reference count.
+//! [`MemoryStore`] where it is not: its own methods are synchronous, have the names of those
+//! of the map, and box no future.
 //!
-//! # Beyond get and put
+//! # What to use
 //!
-//! | to | use |
-//! |---|---|
-//! | write only on top of what was read | [`get_versioned`](StateStore::get_versioned), [`upsert_if`](StateStore::upsert_if) |
-//! | change a snapshot atomically | [`StateStoreExt::update`], [`MemoryStore::update`] |
-//! | change some axes, explicit values winning | [`StateStoreExt::patch`], [`MemoryStore::patch`] |
-//! | read or write many at a time | [`get_many`](StateStore::get_many), [`upsert_many`](StateStore::upsert_many) |
-//! | visit all users | [`MemoryStore::for_each`], [`MemoryStore::user_ids`] |
-//! | remove users by what their snapshot says | [`MemoryStore::retain`], [`MemoryStore::expire_before`] |
-//! | bound the number of users | [`MemoryStoreBuilder::max_users`] |
-//! | observe the store | [`MemoryStore::stats`], and the spans `attuned.store.*` |
+//! | to | `HistoryMap`, `MemoryStore` | any `StateStore` |
+//! |---|---|---|
+//! | read | [`get`](HistoryMap::get), [`with`](HistoryMap::with), [`history`](HistoryMap::history) | [`get_latest`](StateStore::get_latest), [`get_history`](StateStore::get_history) |
+//! | write | [`insert`](HistoryMap::insert) | [`upsert_latest`](StateStore::upsert_latest) |
+//! | write only on top of what was read | [`get_versioned`](HistoryMap::get_versioned), [`insert_if`](HistoryMap::insert_if) | [`get_latest_versioned`](StateStore::get_latest_versioned), [`upsert_if`](StateStore::upsert_if) |
+//! | change a value atomically | [`update`](HistoryMap::update) | [`update_latest`](StateStoreExt::update_latest) |
+//! | change some axes, explicit values winning | [`MemoryStore::patch`] | [`patch_latest`](StateStoreExt::patch_latest) |
+//! | remove | [`remove`](HistoryMap::remove), [`remove_if`](HistoryMap::remove_if) | [`delete`](StateStore::delete) |
+//! | read or write many at a time | [`pin`](HistoryMap::pin) | [`get_many`](StateStore::get_many), [`upsert_many`](StateStore::upsert_many) |
+//! | visit all | [`for_each`](HistoryMap::for_each), [`retain`](HistoryMap::retain), [`MemoryStore::expire_before`] | |
+//! | bound the number of keys or users | [`max_keys`](HistoryMapBuilder::max_keys), [`max_users`](MemoryStoreBuilder::max_users) | |
+//! | observe | [`stats`](HistoryMap::stats) | the spans `attuned.store.*` of `MemoryStore` |
 //!
-//! How the claims are checked is told in [`docs::verification`].
+//! [`docs::verification`] tells how the claims are checked.
 //!
 //! # Features
 //!
 //! - `serde` (default): `Serialize` and `Deserialize` for [`StateSnapshot`] and
-//!   [`Source`], in the published JSON form. It is on by default because
-//!   snapshots mostly come from, and go to, somewhere else, and all it adds to
-//!   a build is serde without its derive.
+//!   [`Source`], in the published JSON form, and for [`Revision`]. All it adds to a build is
+//!   serde without its derive.
 //! - `attuned`: the published crates of Attuned run on this store. It brings
 //!   `attuned-core` and `attuned-store` 1, conversions of their snapshots, and
 //!   their traits for [`MemoryStore`]; its module `attuned` has the guide.
 //! - `conformance`: checks, clause by clause, that a backend of your own keeps
 //!   the contract. It is for that backend's tests; the chapter `docs::backends`
 //!   shows how to write one.
-//! - `metrics`: `Stats::record` reports the store's figures to a recorder of the
-//!   [metrics](https://docs.rs/metrics) facade.
+//! - `metrics`: `Stats::record_as` reports the figures of a map or a store to a recorder of
+//!   the [metrics](https://docs.rs/metrics) facade.
 //!
 //! # Coming from version 1
 //!
@@ -97,10 +109,11 @@
 
 #[cfg(feature = "attuned")]
 pub mod attuned;
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod docs;
-mod error;
+mod map;
 mod memory;
 mod patch;
 mod revision;
@@ -117,7 +130,7 @@ mod sync;
     reason = "stand-ins that only the models see, with just what the crate uses"
 )]
 pub mod sync;
-mod timeline;
+mod versioned;
 
 /// The README's examples, compiled and run.
 #[cfg(all(doctest, feature = "serde"))]
@@ -128,14 +141,15 @@ struct Readme;
 /// the crate [async-trait](https://docs.rs/async-trait).
 pub use async_trait::async_trait;
 
-pub use error::{Result, StoreError};
-pub use memory::{
-    ConfigError, DefaultHashBuilder, DefaultHasher, MAX_CAPACITY, MAX_HISTORY_PER_USER,
-    MemoryStore, MemoryStoreBuilder, MemoryStoreConfig, PinnedView, Stats, UserIdField,
+pub use map::{
+    ConfigError, DefaultHashBuilder, DefaultHasher, HistoryMap, HistoryMapBuilder, MAX_CAPACITY,
+    MAX_HISTORY, MapError, Mirrored, Mirroring, SmallValue, Stats, Unmirrored, View,
 };
-pub use revision::{Expected, Revision, Versioned};
+pub use memory::{MemoryStore, MemoryStoreBuilder, MemoryStoreConfig, UserIdField};
+pub use revision::{Expected, Revision};
 pub use snapshot::{
-    Axes, MAX_USER_ID_BYTES, SnapshotError, Source, StateSnapshot, StateSnapshotBuilder,
+    Axes, MAX_USER_ID_BYTES, SnapshotError, Source, State, StateSnapshot, StateSnapshotBuilder,
     UserIdError, validate_user_id,
 };
-pub use store::{StateStore, StateStoreExt, UPDATE_ATTEMPTS};
+pub use store::{BoxFuture, Result, StateStore, StateStoreExt, StoreError, UPDATE_ATTEMPTS};
+pub use versioned::Versioned;

@@ -1,32 +1,27 @@
-//! Which write of a user a snapshot is.
+//! Which write of a key a value is of.
 
 use std::fmt;
 
-use crate::StateSnapshot;
-
-/// Tells the writes of one user apart and orders them.
+/// Tells the writes of one key, or of one user of a store, apart and orders them.
 ///
-/// Every write of a user has a greater revision than all before it, and none
-/// ever has the same as another: not even a write after the user was deleted.
-/// That holds as long as the store does; the in-memory store begins anew with
+/// Every write of a key has a greater revision than all before it, and none
+/// ever has the same as another: not even a write after the key was removed.
+/// That holds as long as the map or the store does; one in memory begins anew with
 /// the process. Nothing else about the number means anything: revisions can
-/// skip, and those of different users or stores do not compare.
+/// skip, and those of different keys or stores do not compare.
 ///
 /// To keep one outside the process, convert it to and from `u64`. With the
 /// feature `serde` it serializes as that number.
 ///
 /// ```
-/// use attuned_store::{MemoryStore, StateSnapshot};
+/// use attuned_store::HistoryMap;
 ///
-/// let store = MemoryStore::default();
-/// let ada = StateSnapshot::builder().user_id("ada");
-/// store.upsert(ada.clone().axis("warmth", 0.2).build()?)?;
-/// let first = store.versioned("ada").map(|versioned| versioned.revision);
-/// store.remove("ada");
-/// store.upsert(ada.axis("warmth", 0.3).build()?)?;
-/// let second = store.versioned("ada").map(|versioned| versioned.revision);
+/// let map = HistoryMap::builder().build()?;
+/// let first = map.insert("ada", 0.2)?;
+/// map.remove("ada")?;
+/// let second = map.insert("ada", 0.3)?;
 /// assert!(first < second);
-/// # Ok::<(), attuned_store::StoreError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(u64);
@@ -63,55 +58,39 @@ impl<'de> serde::Deserialize<'de> for Revision {
     }
 }
 
-/// A snapshot with the revision of the write that stored it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Versioned {
-    /// What was stored.
-    pub snapshot: StateSnapshot,
-    /// Which write stored it.
-    pub revision: Revision,
-}
-
-impl Versioned {
-    /// For backends: a snapshot that the write of this revision stored.
-    #[must_use]
-    pub fn new(snapshot: StateSnapshot, revision: Revision) -> Self {
-        Self { snapshot, revision }
-    }
-}
-
-/// What a conditional write expects to find.
+/// What a conditional write or removal expects to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expected {
-    /// No snapshot of the user: the write is to be the first, or the first since
-    /// the user was deleted.
+    /// Whatever is there, or nothing: the write is not conditional.
+    Any,
+    /// Nothing: the write is to be the first, or the first since a removal.
     Absent,
-    /// The snapshot that the write of this revision stored, still the latest.
+    /// What the write of this revision stored, still the latest.
     At(Revision),
 }
 
-impl Expected {
-    /// Whatever was just read.
-    ///
-    /// ```
-    /// use attuned_store::{Expected, MemoryStore};
-    ///
-    /// let store = MemoryStore::default();
-    /// let current = store.versioned("ada");
-    /// assert_eq!(Expected::unchanged(current.as_ref()), Expected::Absent);
-    /// ```
-    #[must_use]
-    pub fn unchanged(read: Option<&Versioned>) -> Self {
-        read.map_or(Self::Absent, |versioned| Self::At(versioned.revision))
+impl From<Option<Revision>> for Expected {
+    /// The revision that was just read, still there, or still nothing.
+    fn from(read: Option<Revision>) -> Self {
+        read.map_or(Self::Absent, Self::At)
     }
 }
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent => f.write_str("no snapshot"),
+            Self::Any => f.write_str("anything"),
+            Self::Absent => f.write_str("nothing"),
             Self::At(revision) => write!(f, "revision {revision}"),
         }
+    }
+}
+
+/// What a conditional write found, for messages.
+pub(crate) struct Found(pub(crate) Option<Revision>);
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Expected::from(self.0).fmt(f)
     }
 }

@@ -15,16 +15,19 @@ mod mirror;
 pub mod mirror;
 
 #[cfg(not(attuned_loom))]
+pub(crate) mod epochs;
+
+#[cfg(not(attuned_loom))]
 mod real {
     pub(crate) use super::mirror::Mirror;
-    pub(crate) use arc_swap::{ArcSwapOption, Guard};
     pub(crate) use crossbeam_queue::ArrayQueue;
     pub(crate) use once_cell::race::OnceBox;
     pub(crate) use papaya::{
         Equivalent, Guard as Reclaim, HashMap, HashMapRef, LocalGuard, ResizeMode,
     };
-    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
-    pub(crate) use std::sync::{Arc, Mutex, Weak};
+    pub(crate) use sdd::{AtomicShared, Guard, Ptr, Shared, Tag};
+    pub(crate) use std::sync::Mutex;
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
 
     /// How many superseded versions a queue has room for beyond those in the
     /// window. No argument of the kernel depends on it.
@@ -37,12 +40,12 @@ mod real {
         in_window.min(8)
     }
 
-    /// Reads what a push into the queue is going to read, and does nothing else:
-    /// the processor fetches it while it waits for other memory.
-    pub(crate) fn touch<T>(queue: &OnceBox<ArrayQueue<T>>) {
-        if let Some(queue) = queue.get() {
-            std::hint::black_box(queue.is_full());
-        }
+    /// Of the superseded versions, each of which numbers is put into the queue.
+    ///
+    /// With a longer history the queue costs a write less, and memory, at the price
+    /// of up to three versions more. With a short one those would count.
+    pub(crate) fn stride(in_window: usize) -> u64 {
+        if in_window < 16 { 1 } else { 4 }
     }
 }
 #[cfg(not(attuned_loom))]

@@ -12,6 +12,9 @@ use loom::sync::atomic::{AtomicU64, Ordering};
 
 const WORDS: usize = 2;
 
+/// What is at the head after the last version.
+const END: u64 = u64::MAX;
+
 const PREEMPTIONS: usize = 3;
 
 /// With two writers, three preemptions make 650,000 executions: they were run once.
@@ -236,6 +239,85 @@ fn nothing_is_shown_after_the_end() {
         }
         assert_eq!(mirror.look(), None);
         assert!(mirror.is_closed());
+    });
+}
+
+/// Who is told here that all versions have ended finds the end at the head, too.
+#[test]
+fn the_end_is_at_the_head_for_a_reader_who_is_told_of_it() {
+    explore("swap, close | is closed, load head", None, || {
+        let (mirror, head) = of_first();
+        let remover = loom::thread::spawn({
+            let (mirror, head) = (Arc::clone(&mirror), Arc::clone(&head));
+            move || {
+                head.swap(END, Ordering::AcqRel);
+                mirror.close();
+            }
+        });
+        if mirror.is_closed() {
+            assert_eq!(head.load(Ordering::Acquire), END);
+        }
+        remover.join().unwrap();
+    });
+}
+
+/// The same if not the remover has told it, but another who has met the end.
+#[test]
+fn the_end_is_at_the_head_for_a_reader_who_is_told_of_it_by_another() {
+    let name = "swap | load head, announce the end | is closed, load head";
+    explore(name, Some(PREEMPTIONS), || {
+        let (mirror, head) = of_first();
+        let remover = loom::thread::spawn({
+            let head = Arc::clone(&head);
+            move || {
+                head.swap(END, Ordering::AcqRel);
+            }
+        });
+        let other = loom::thread::spawn({
+            let (mirror, head) = (Arc::clone(&mirror), Arc::clone(&head));
+            move || {
+                if head.load(Ordering::Acquire) == END {
+                    mirror.announce_closed();
+                }
+            }
+        });
+        if mirror.is_closed() {
+            assert_eq!(head.load(Ordering::Acquire), END);
+        }
+        for thread in [remover, other] {
+            thread.join().unwrap();
+        }
+    });
+}
+
+/// Somebody wipes them: the remover or, if a writer is inside then, that writer.
+#[test]
+fn nothing_is_left_in_the_words_after_the_end() {
+    explore("show | close", None, || {
+        let (mirror, _) = of_first();
+        let writer = loom::thread::spawn({
+            let mirror = Arc::clone(&mirror);
+            move || mirror.show(2, words_of(2))
+        });
+        mirror.close();
+        writer.join().unwrap();
+        assert_eq!(mirror.raw_words(), [0; WORDS]);
+    });
+}
+
+/// Two writers who meet keep readers from what they write, and not from what comes next.
+#[test]
+fn the_version_after_two_that_met_is_shown() {
+    explore("publish | publish, publish", Some(PREEMPTIONS), || {
+        let (mirror, head) = of_first();
+        let writer = loom::thread::spawn({
+            let (mirror, head) = (Arc::clone(&mirror), Arc::clone(&head));
+            move || publish(&mirror, &head)
+        });
+        publish(&mirror, &head);
+        writer.join().unwrap();
+        publish(&mirror, &head);
+        assert_eq!(mirror.look(), Some((4, words_of(4))));
     });
 }
 

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc as StdArc, Mutex};
+use std::sync::{Arc, Mutex};
 
 use attuned_store::sync::{
-    Arc, ArcSwapOption, ArrayQueue, AtomicU64, Equivalent, Guard, HashMap, OnceBox, Ordering,
-    live_values,
+    ArrayQueue, AtomicShared, AtomicU64, Equivalent, Guard, HashMap, OnceBox, Ordering, Ptr,
+    Shared, Tag, chained_drops, forget_counts, live_values,
 };
 use loom::thread;
 
@@ -26,13 +26,14 @@ where
     B: Send + 'static,
     R: Ord + Hash + Send + 'static,
 {
-    let executions = StdArc::new(AtomicUsize::new(0));
-    let results = StdArc::new(Mutex::new(BTreeSet::new()));
+    let executions = Arc::new(AtomicUsize::new(0));
+    let results = Arc::new(Mutex::new(BTreeSet::new()));
     loom::model({
         let (executions, results) = (executions.clone(), results.clone());
         move || {
             executions.fetch_add(1, Relaxed);
-            let shared = StdArc::new(setup());
+            forget_counts();
+            let shared = Arc::new(setup());
             let other = thread::spawn({
                 let shared = shared.clone();
                 move || second(&shared)
@@ -43,22 +44,33 @@ where
             results.lock().unwrap().insert(seen);
             drop(shared);
             assert_eq!(live_values(), 0, "a value outlives all that could own it");
+            assert_eq!(chained_drops(), 0, "a value was dropped with another one");
         }
     });
     let results = std::mem::take(&mut *results.lock().unwrap());
     (executions.load(Relaxed), results)
 }
 
-fn value(arc: &Option<Arc<u32>>) -> Option<u32> {
-    arc.as_ref().map(|arc| **arc)
+fn value(shared: &Option<Shared<u32>>) -> Option<u32> {
+    shared.as_deref().copied()
+}
+
+fn read(ptr: Ptr<'_, u32>) -> Option<u32> {
+    ptr.as_ref().copied()
+}
+
+/// Swaps the owner, who is dropped at once.
+fn swap(cell: &AtomicShared<u32>, new: Option<u32>) -> Option<u32> {
+    let (former, _) = cell.swap((new.map(Shared::new), Tag::None), Ordering::AcqRel);
+    value(&former)
 }
 
 #[test]
-fn a_swapped_pointer_is_loaded_before_or_after_a_swap() {
+fn a_pointer_is_loaded_before_or_after_a_swap() {
     let (executions, seen) = interleave(
-        || ArcSwapOption::new(Some(Arc::new(1))),
-        |cell| value(&cell.load()),
-        |cell| value(&cell.swap(Some(Arc::new(2)))),
+        || AtomicShared::new(1),
+        |cell| read(cell.load(Ordering::Acquire, &Guard::new())),
+        |cell| swap(cell, Some(2)),
         |_, loaded, replaced| (loaded, replaced),
     );
     assert!(executions >= 2, "{executions}");
@@ -69,29 +81,234 @@ fn a_swapped_pointer_is_loaded_before_or_after_a_swap() {
 }
 
 #[test]
-fn of_two_racing_compare_and_swaps_one_wins() {
-    let set_to = |new: u32| {
-        move |cell: &ArcSwapOption<u32>| {
-            let seen = cell.load();
-            value(&cell.compare_and_swap(&seen, Some(Arc::new(new)))) == value(&seen)
-        }
-    };
+fn a_pointer_is_null_before_or_after_a_swap() {
     let (executions, seen) = interleave(
-        || ArcSwapOption::new(None),
-        set_to(1),
-        set_to(2),
-        |cell, first, second| (first, second, value(&Guard::into_inner(cell.load()))),
+        AtomicShared::null,
+        |cell| cell.is_null(Ordering::Acquire),
+        |cell| swap(cell, Some(1)),
+        |_, was_null, replaced| (was_null, replaced),
+    );
+    assert!(executions >= 2, "{executions}");
+    assert_eq!(seen, BTreeSet::from([(true, None), (false, None)]));
+}
+
+/// What an exchange of what is there returns: whose owner the caller got, or whose it
+/// kept; and what is there now.
+fn exchange(cell: &AtomicShared<u32>, new: u32) -> (bool, Option<u32>, Option<u32>) {
+    let guard = Guard::new();
+    let seen = cell.load(Ordering::Acquire, &guard);
+    let new = (Some(Shared::new(new)), Tag::None);
+    match cell.compare_exchange(seen, new, Ordering::AcqRel, Ordering::Acquire, &guard) {
+        Ok((former, stored)) => (true, value(&former), read(stored)),
+        Err((refused, found)) => (false, value(&refused), read(found)),
+    }
+}
+
+#[test]
+fn of_two_racing_exchanges_the_later_one_is_refused_or_has_seen_the_first() {
+    let (executions, seen) = interleave(
+        || AtomicShared::new(1),
+        |cell| exchange(cell, 2),
+        |cell| exchange(cell, 3),
+        |_, first, second| (first, second),
     );
     assert!(executions >= 4, "{executions}");
     assert_eq!(
         seen,
         BTreeSet::from([
-            (true, false, Some(1)),
-            (false, true, Some(2)),
-            (true, true, Some(1)),
-            (true, true, Some(2)),
+            // One after the other.
+            ((true, Some(1), Some(2)), (true, Some(2), Some(3))),
+            ((true, Some(3), Some(2)), (true, Some(1), Some(3))),
+            // Both had seen the 1.
+            ((true, Some(1), Some(2)), (false, Some(3), Some(2))),
+            ((false, Some(2), Some(3)), (true, Some(1), Some(3))),
         ])
     );
+}
+
+#[test]
+fn an_exchange_hands_the_only_owner_over() {
+    let (_, seen) = interleave(
+        || AtomicShared::new(1),
+        |cell| {
+            let guard = Guard::new();
+            let seen = cell.load(Ordering::Acquire, &guard);
+            let former = cell
+                .compare_exchange(
+                    seen,
+                    (None, Tag::None),
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                    &guard,
+                )
+                .unwrap()
+                .0;
+            let owned_by_the_caller = live_values();
+            drop(former);
+            (owned_by_the_caller, live_values(), read(seen))
+        },
+        |_| (),
+        |cell, counts, ()| (counts, cell.is_null(Ordering::Acquire)),
+    );
+    assert_eq!(seen, BTreeSet::from([((1, 0, Some(1)), true)]));
+}
+
+/// It goes by the address, as the real one does, and not by the value.
+#[test]
+fn another_owner_of_an_equal_value_is_not_what_was_expected() {
+    let (_, seen) = interleave(
+        || AtomicShared::new(1),
+        |cell| {
+            let guard = Guard::new();
+            let equal = Shared::new(1);
+            let current = equal.get_guarded_ptr(&guard);
+            cell.compare_exchange(
+                current,
+                (None, Tag::None),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+                &guard,
+            )
+            .is_ok()
+        },
+        |_| (),
+        |_, exchanged, ()| exchanged,
+    );
+    assert_eq!(seen, BTreeSet::from([false]));
+}
+
+#[test]
+fn a_pointer_is_owned_before_the_last_drop_or_not_at_all() {
+    let (executions, seen) = interleave(
+        || AtomicShared::new(7),
+        |cell| {
+            let guard = Guard::new();
+            let ptr = cell.load(Ordering::Acquire, &guard);
+            (read(ptr), value(&ptr.get_shared()))
+        },
+        |cell| swap(cell, None),
+        |_, seen, _| seen,
+    );
+    assert!(executions >= 3, "{executions}");
+    assert_eq!(
+        seen,
+        BTreeSet::from([
+            // Loaded before the last owner went: readable under the guard for certain.
+            (Some(7), Some(7)),
+            (Some(7), None),
+            (None, None),
+        ])
+    );
+}
+
+#[test]
+fn who_owns_a_value_keeps_it_alive_when_the_place_is_emptied() {
+    let (executions, seen) = interleave(
+        || AtomicShared::new(7),
+        |cell| cell.load(Ordering::Acquire, &Guard::new()).get_shared(),
+        |cell| swap(cell, None),
+        |_, owned, _| {
+            let live = live_values();
+            (value(&owned), live)
+        },
+    );
+    assert!(executions >= 3, "{executions}");
+    assert_eq!(seen, BTreeSet::from([(Some(7), 1), (None, 0)]));
+}
+
+#[test]
+fn a_value_is_readable_under_a_guard_after_its_last_owner_is_gone() {
+    let (executions, seen) = interleave(
+        || Mutex::new(Some(Shared::new(7))),
+        |last| {
+            let guard = Guard::new();
+            let last = last.lock().unwrap().take().unwrap();
+            let lent = last.get_guarded_ref(&guard);
+            let before = live_values();
+            drop(last);
+            (*lent, before, live_values())
+        },
+        |_| (),
+        |_, seen, ()| seen,
+    );
+    assert!(executions >= 1, "{executions}");
+    assert_eq!(seen, BTreeSet::from([(7, 1, 0)]));
+}
+
+/// A value that may own another one.
+struct Version {
+    sequence: u32,
+    previous: AtomicShared<Version>,
+}
+
+impl Version {
+    fn first() -> Shared<Self> {
+        Shared::new(Self {
+            sequence: 1,
+            previous: AtomicShared::null(),
+        })
+    }
+
+    fn after(previous: Shared<Self>) -> Shared<Self> {
+        Shared::new(Self {
+            sequence: previous.sequence + 1,
+            previous: AtomicShared::from(previous),
+        })
+    }
+}
+
+/// Looks at two versions while they are taken away; both are there, or the first of
+/// them and then none, or none.
+#[test]
+fn what_is_reached_from_a_value_without_owners_is_readable_under_the_guard() {
+    let (executions, seen) = interleave(
+        || AtomicShared::from(Version::after(Version::first())),
+        |head| {
+            let guard = Guard::new();
+            let newest = head.load(Ordering::Acquire, &guard).as_ref()?;
+            let previous = newest.previous.load(Ordering::Acquire, &guard).as_ref();
+            Some((newest.sequence, previous.map(|version| version.sequence)))
+        },
+        |head| {
+            let (newest, _) = head.swap((None, Tag::None), Ordering::AcqRel);
+            let newest = newest.unwrap();
+            drop(newest.previous.swap((None, Tag::None), Ordering::AcqRel));
+        },
+        |_, seen, ()| seen,
+    );
+    assert!(executions >= 3, "{executions}");
+    assert_eq!(
+        seen,
+        BTreeSet::from([None, Some((2, None)), Some((2, Some(1)))])
+    );
+}
+
+#[test]
+fn a_chain_of_drops_is_noticed() {
+    loom::model(|| {
+        forget_counts();
+        let third = Version::after(Version::after(Version::first()));
+        assert_eq!((live_values(), chained_drops()), (3, 0));
+        drop(third);
+        // The first went with the second, and that with the third.
+        assert_eq!((live_values(), chained_drops()), (0, 2));
+    });
+}
+
+#[test]
+fn who_only_drops_what_owns_a_value_makes_no_chain() {
+    loom::model(|| {
+        forget_counts();
+        let second = Version::after(Version::first());
+        let guard = Guard::new();
+        let lent = second.get_guarded_ref(&guard);
+        drop(second);
+        assert_eq!((live_values(), chained_drops()), (1, 0), "under the guard");
+        drop(lent.previous.swap((None, Tag::None), Ordering::AcqRel));
+        drop(guard);
+        drop(AtomicShared::from(Version::first()));
+        assert_eq!((live_values(), chained_drops()), (0, 0));
+    });
 }
 
 /// loom's own atomics would give one of the two results, in one execution: see the
@@ -125,46 +342,6 @@ fn loom_0_7_3_misses_the_second_result() {
         |_, loaded, ()| loaded,
     );
     assert_eq!((executions, seen.len()), (1, 1), "{seen:?}");
-}
-
-#[test]
-fn a_weak_is_upgraded_before_the_last_drop_or_not_at_all() {
-    let (executions, seen) = interleave(
-        || {
-            let last = Arc::new(7);
-            let weak = Arc::downgrade(&last);
-            (Mutex::new(Some(last)), weak)
-        },
-        |(_, weak)| value(&weak.upgrade()),
-        |(last, _)| {
-            let last = last.lock().unwrap().take();
-            drop(last);
-        },
-        |_, upgraded, ()| upgraded,
-    );
-    assert!(executions >= 2, "{executions}");
-    assert_eq!(seen, BTreeSet::from([None, Some(7)]));
-}
-
-#[test]
-fn a_shared_value_is_copied_for_its_writer_and_a_unique_one_is_not() {
-    let (_, seen) = interleave(
-        || {
-            let shared = Arc::new(1);
-            Mutex::new((Some(shared.clone()), Some(shared)))
-        },
-        |both| {
-            let mut mine = both.lock().unwrap().0.take().unwrap();
-            *Arc::make_mut(&mut mine) += 1;
-            *mine
-        },
-        |both| {
-            let theirs = both.lock().unwrap().1.take().unwrap();
-            *theirs
-        },
-        |_, mine, theirs| (mine, theirs),
-    );
-    assert_eq!(seen, BTreeSet::from([(2, 1)]));
 }
 
 #[test]
@@ -229,13 +406,20 @@ fn of_two_racing_inserts_one_is_refused() {
         users,
         |map| map.pin().try_insert("ada".to_owned(), 1).is_ok(),
         |map| map.pin().try_insert("ada".to_owned(), 2).is_ok(),
-        |map, first, second| (first, second, map.pin().get(&ADA).map(|value| *value)),
+        |map, first, second| (first, second, map.pin().get(&ADA).copied()),
     );
     assert!(executions >= 2, "{executions}");
     assert_eq!(
         seen,
         BTreeSet::from([(true, false, Some(1)), (false, true, Some(2))])
     );
+}
+
+/// The value that was removed, or the one that was to stay.
+fn removed(result: Result<Option<(&String, &u32)>, (&String, &u32)>) -> Result<Option<u32>, u32> {
+    result
+        .map(|removed| removed.map(|(_, value)| *value))
+        .map_err(|(_, value)| *value)
 }
 
 #[test]
@@ -246,25 +430,25 @@ fn a_conditional_removal_can_be_overtaken_between_its_look_and_its_deed() {
             let _ = map.pin().try_insert("ada".to_owned(), 1);
             map
         },
-        |map| map.pin().remove_if(&ADA, |_, &value| value == 1),
+        |map| removed(map.pin().remove_if(&ADA, |_, &value| value == 1)),
         |map| {
-            let map = map.pin();
-            let removed = map.remove_if(&ADA, |_, _| true);
+            let map = map.pin_owned();
+            let removed = removed(map.remove_if(&ADA, |_, _| true));
             let inserted = map.try_insert("ada".to_owned(), 2).is_ok();
             (removed, inserted)
         },
-        |map, first, second| (first, second, map.pin().get(&ADA).map(|value| *value)),
+        |map, first, second| (first, second, map.pin().get(&ADA).copied()),
     );
     assert!(executions >= 4, "{executions}");
     assert_eq!(
         seen,
         BTreeSet::from([
             // First, then second.
-            (Ok(Some(())), (Ok(None), true), Some(2)),
+            (Ok(Some(1)), (Ok(None), true), Some(2)),
             // Between the second's removal and insertion.
-            (Ok(None), (Ok(Some(())), true), Some(2)),
+            (Ok(None), (Ok(Some(1)), true), Some(2)),
             // After the second.
-            (Err(()), (Ok(Some(())), true), Some(2)),
+            (Err(2), (Ok(Some(1)), true), Some(2)),
         ])
     );
 }

@@ -69,11 +69,11 @@
 //! # }
 //! ```
 //!
-//! It answers as the published `MemoryStore` does, save that each operation is
-//! linearizable (see the [contract](crate::StateStore#contract)). In particular
-//! it takes an invalid user id for an absent user, where this crate's trait
-//! refuses it. What it costs beside the operation is a second boxed future, and
-//! a copy of each snapshot with all its axes.
+//! It answers as the published `MemoryStore` does. It also keeps this crate's
+//! [contract](crate::StateStore#contract): each operation is linearizable. It takes an
+//! invalid user id for an absent user, as the published one does; this crate's trait
+//! refuses it. Each call costs a second boxed future, and a copy of each snapshot with all
+//! its axes.
 //!
 //! The guarantees are those of one store, whichever trait it is called through:
 //! clones of a [`MemoryStore`](crate::MemoryStore) share their users, so a

@@ -51,7 +51,7 @@ impl From<&StateSnapshot> for attuned_core::StateSnapshot {
     }
 }
 
-/// As from a reference: others may share the snapshot's data.
+/// As from a reference: nothing of a snapshot can be used again.
 impl From<StateSnapshot> for attuned_core::StateSnapshot {
     fn from(snapshot: StateSnapshot) -> Self {
         Self::from(&snapshot)

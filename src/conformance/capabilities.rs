@@ -51,7 +51,7 @@ impl Capabilities {
         self
     }
 
-    /// The backend has [`get_versioned`](crate::StateStore::get_versioned).
+    /// The backend has [`get_latest_versioned`](crate::StateStore::get_latest_versioned).
     pub fn revisions(mut self) -> Self {
         self.revisions = true;
         self

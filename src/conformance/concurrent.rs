@@ -13,7 +13,7 @@ use futures_util::future::{join, join_all};
 
 use super::report::Clause;
 use super::trial::{Checked, Trial, broken, numbered, same, snapshot, succeeds};
-use crate::{Expected, StateSnapshot, StateStoreExt, StoreError, Versioned};
+use crate::{Expected, State, StateSnapshot, StateStoreExt, StoreError};
 
 pub(super) static CLAUSES: &[Clause] = &[
     Clause::new(
@@ -30,7 +30,7 @@ pub(super) static CLAUSES: &[Clause] = &[
     ),
     Clause::new(
         "concurrent.updates_lose_none",
-        "`update` replaces the latest snapshot by one made from it, atomically.",
+        "`update_latest` replaces the latest snapshot by one made from it, atomically.",
         |trial| Box::pin(updates_lose_none(trial)),
     ),
     Clause::new(
@@ -95,7 +95,7 @@ async fn one_wins(trial: &Trial<'_>, user: &str, expected: Expected) -> Checked 
     let (mut winners, mut found) = (vec![], vec![]);
     for (snapshot, result) in rivals.into_iter().zip(results) {
         match result {
-            Ok(revision) => winners.push(Versioned::new(snapshot, revision)),
+            Ok(revision) => winners.push((snapshot, revision)),
             Err(StoreError::Conflict { actual, .. }) => found.push(actual),
             Err(error) => return broken(format!("upsert_if failed: {error}")),
         }
@@ -108,11 +108,11 @@ async fn one_wins(trial: &Trial<'_>, user: &str, expected: Expected) -> Checked 
     };
     let there = trial.versioned(user).await?;
     same(
-        "get_versioned, beside the write that succeeded",
+        "get_latest_versioned, beside the write that succeeded",
         &there.as_ref(),
         &Some(winner),
     )?;
-    let expected = vec![Some(winner.revision); RIVALS - 1];
+    let expected = vec![Some(winner.1); RIVALS - 1];
     same("what the others found", &found, &expected)
 }
 
@@ -120,13 +120,16 @@ async fn updates_lose_none(trial: &Trial<'_>) -> Checked {
     trial.needs_conditional_writes()?;
     let user = trial.user();
     // The timestamp is the counter.
-    let count = |current: Option<&StateSnapshot>| {
-        let before = current.map_or(0, StateSnapshot::updated_at_unix_ms);
+    let count = |current: Option<&State>| {
+        let before = current.map_or(0, State::updated_at_unix_ms);
         StateSnapshot::builder().updated_at(before + 1)
     };
     let increments = || async {
         for _ in 0..ROUNDS {
-            succeeds("update", trial.store.update(&user, count).await)?;
+            succeeds(
+                "update_latest",
+                trial.store.update_latest(&user, count).await,
+            )?;
             let_others_go().await;
         }
         Ok(())
@@ -208,14 +211,12 @@ async fn revision_of_one_write(trial: &Trial<'_>) -> Checked {
     let found = all(seen)?.into_iter().flatten();
     let (mut snapshots, mut revisions) = (HashMap::new(), HashMap::new());
     for found in found.chain(trial.versioned(&user).await?) {
-        let snapshot = found.snapshot;
+        let snapshot = found.0;
         // The snapshots are told apart by their times.
         let time = snapshot.updated_at_unix_ms();
-        let first = *revisions.entry(time).or_insert(found.revision);
-        same("the revision of one write", &found.revision, &first)?;
-        let first = snapshots
-            .entry(found.revision)
-            .or_insert_with(|| snapshot.clone());
+        let first = *revisions.entry(time).or_insert(found.1);
+        same("the revision of one write", &found.1, &first)?;
+        let first = snapshots.entry(found.1).or_insert_with(|| snapshot.clone());
         same("what was read with one revision", &snapshot, first)?;
     }
     Ok(())

@@ -4,13 +4,18 @@
 use super::report::Clause;
 use super::trial::{Checked, Stop, Trial, broken, numbered, same, snapshot};
 use super::unsupported::is_unsupported;
-use crate::{Expected, Revision, StateSnapshot, StoreError, Versioned};
+use crate::{Expected, Revision, StateSnapshot, StoreError};
 
 pub(super) static CLAUSES: &[Clause] = &[
     Clause::new(
         "conditional_writes.unsupported",
         "`upsert_if` is `Unsupported` if the backend has no conditional writes; nothing changes.",
         |trial| Box::pin(unsupported(trial)),
+    ),
+    Clause::new(
+        "conditional_writes.any_writes",
+        "Expecting anything, the write is not conditional, and `upsert_if` returns its revision.",
+        |trial| Box::pin(any_writes(trial)),
     ),
     Clause::new(
         "conditional_writes.absent_creates",
@@ -82,12 +87,46 @@ async fn unsupported(trial: &Trial<'_>) -> Checked {
     }
     let user = trial.user();
     let written = snapshot(&user, 1)?;
-    for expected in [Expected::Absent, Expected::At(Revision::from(1))] {
+    for expected in [
+        Expected::Any,
+        Expected::Absent,
+        Expected::At(Revision::from(1)),
+    ] {
         let seen = trial.store.upsert_if(written.clone(), expected).await;
         is_unsupported("upsert_if", seen)?;
         trial.has_only(&user, &[]).await?;
     }
     Ok(())
+}
+
+async fn any_writes(trial: &Trial<'_>) -> Checked {
+    trial.needs_conditional_writes()?;
+    let user = trial.user();
+    // Over nothing, over its own kind, and over an upsert.
+    let written = numbered(&user, 1..=4)?;
+    for (index, snapshot) in written.iter().enumerate() {
+        if index == 2 {
+            trial.write(snapshot).await?;
+        } else {
+            is_written_over_anything(trial, snapshot).await?;
+        }
+        trial.has_only(&user, &written[..=index]).await?;
+    }
+    if trial.capabilities.delete {
+        trial.delete(&user).await?;
+        is_written_over_anything(trial, &written[0]).await?;
+        trial.has_only(&user, &written[..1]).await?;
+    }
+    Ok(())
+}
+
+async fn is_written_over_anything(trial: &Trial<'_>, snapshot: &StateSnapshot) -> Checked {
+    let revision = trial.write_if(snapshot, Expected::Any).await?;
+    same(
+        "get_latest_versioned, beside what upsert_if returned",
+        &trial.versioned(snapshot.user_id()).await?,
+        &Some((snapshot.clone(), revision)),
+    )
 }
 
 async fn absent_creates(trial: &Trial<'_>) -> Checked {
@@ -120,9 +159,9 @@ async fn returns_its_revision(trial: &Trial<'_>) -> Checked {
         if matches!(expected, Expected::At(before) if before >= revision) {
             return broken(format!("revision {revision} of a write on {expected}"));
         }
-        let there = Some(Versioned::new(written, revision));
+        let there = Some((written, revision));
         same(
-            "get_versioned, beside what upsert_if returned",
+            "get_latest_versioned, beside what upsert_if returned",
             &trial.versioned(&user).await?,
             &there,
         )?;
@@ -259,7 +298,11 @@ async fn conflict_changes_nothing(trial: &Trial<'_>) -> Checked {
     let [some, ..] = some_revisions();
     attempt(trial, &rejected, some).await;
     trial.has_only(&user, &[]).await?;
-    same("get_versioned", &trial.versioned(&user).await?, &None)?;
+    same(
+        "get_latest_versioned",
+        &trial.versioned(&user).await?,
+        &None,
+    )?;
 
     let written = numbered(&user, 1..=2)?;
     trial.write(&written[0]).await?;
@@ -269,7 +312,11 @@ async fn conflict_changes_nothing(trial: &Trial<'_>) -> Checked {
     for expected in [Expected::Absent, stale] {
         attempt(trial, &rejected, expected).await;
         trial.has_only(&user, &written).await?;
-        same("get_versioned", &trial.versioned(&user).await?, &before)?;
+        same(
+            "get_latest_versioned",
+            &trial.versioned(&user).await?,
+            &before,
+        )?;
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ async fn removes_latest(trial: &Trial<'_>) -> Checked {
     )?;
     if trial.capabilities.revisions {
         let seen = trial.versioned(&user).await?;
-        same("get_versioned after delete", &seen, &None)?;
+        same("get_latest_versioned after delete", &seen, &None)?;
     }
     Ok(())
 }

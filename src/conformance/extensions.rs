@@ -2,7 +2,7 @@
 
 use super::report::Clause;
 use super::trial::{Checked, Stop, Trial, broken, build, same, snapshot, succeeds};
-use crate::{Source, StateSnapshot, StateStoreExt, StoreError};
+use crate::{Source, State, StateSnapshot, StateStoreExt, StoreError};
 
 pub(super) static CLAUSES: &[Clause] = &[
     Clause::new(
@@ -12,23 +12,23 @@ pub(super) static CLAUSES: &[Clause] = &[
     ),
     Clause::new(
         "extensions.unsupported",
-        "`update` is `Unsupported` if the backend has no conditional writes; nothing changes.",
+        "`update_latest` is `Unsupported` if the backend has no conditional writes; nothing changes.",
         |trial| Box::pin(unsupported(trial)),
     ),
     Clause::new(
         "extensions.update",
-        "`update` gives the latest snapshot to the change, stores what it makes of it, and returns \
+        "`update_latest` gives the latest snapshot to the change, stores what it makes of it, and returns \
          what was written.",
         |trial| Box::pin(update(trial)),
     ),
     Clause::new(
         "extensions.update_of_nothing",
-        "`update` leaves things as they are if the change makes nothing.",
+        "`update_latest` leaves things as they are if the change makes nothing.",
         |trial| Box::pin(update_of_nothing(trial)),
     ),
     Clause::new(
         "extensions.patch",
-        "`patch` changes the named axes and leaves the others; explicit values win.",
+        "`patch_latest` changes the named axes and leaves the others; explicit values win.",
         |trial| Box::pin(patch(trial)),
     ),
 ];
@@ -52,35 +52,42 @@ async fn unsupported(trial: &Trial<'_>) -> Checked {
     let user = trial.user();
     let written = snapshot(&user, 1)?;
     trial.write(&written).await?;
-    let change = |_: Option<&StateSnapshot>| StateSnapshot::builder();
-    match trial.store.update(&user, change).await {
+    let change = |_: Option<&State>| StateSnapshot::builder();
+    match trial.store.update_latest(&user, change).await {
         Err(StoreError::Unsupported { .. }) => trial.has_only(&user, &[written]).await,
-        seen => broken(format!("update returned {seen:?}")),
+        seen => broken(format!("update_latest returned {seen:?}")),
     }
 }
 
 async fn update(trial: &Trial<'_>) -> Checked {
     trial.needs_conditional_writes()?;
     let user = trial.user();
-    let mut before = None;
+    let mut before: Option<StateSnapshot> = None;
     for number in 1..=3 {
         let mut given = None;
-        let change = |current: Option<&StateSnapshot>| {
+        let change = |current: Option<&State>| {
             given = current.cloned();
             StateSnapshot::builder()
                 .updated_at(number)
                 .axis("warmth", 0.25)
         };
-        let written = succeeds("update", trial.store.update(&user, change).await)?;
-        same("what the change was given", &given, &before)?;
+        let written = succeeds(
+            "update_latest",
+            trial.store.update_latest(&user, change).await,
+        )?;
         same(
-            "get_versioned, beside what update returned",
+            "what the change was given",
+            &given.as_ref(),
+            &before.as_ref().map(StateSnapshot::state),
+        )?;
+        same(
+            "get_latest_versioned, beside what update_latest returned",
             &trial.versioned(&user).await?,
             &written,
         )?;
         before = Some(snapshot(&user, number)?);
         same(
-            "get_latest after update",
+            "get_latest after update_latest",
             &trial.latest(&user).await?,
             &before,
         )?;
@@ -94,9 +101,13 @@ async fn update_of_nothing(trial: &Trial<'_>) -> Checked {
     for state in [vec![], vec![snapshot(&user, 1)?]] {
         trial.write_all(&state).await?;
         let before = trial.versioned(&user).await?;
-        let result = trial.store.update(&user, |_| None).await;
-        same("update", &succeeds("update", result)?, &None)?;
-        same("get_versioned", &trial.versioned(&user).await?, &before)?;
+        let result = trial.store.update_latest(&user, |_| None).await;
+        same("update_latest", &succeeds("update_latest", result)?, &None)?;
+        same(
+            "get_latest_versioned",
+            &trial.versioned(&user).await?,
+            &before,
+        )?;
         trial.has_only(&user, &state).await?;
     }
     Ok(())
@@ -120,15 +131,18 @@ async fn patch(trial: &Trial<'_>) -> Checked {
         (&[("warmth", 0.9), ("formality", 0.7)], Source::Mixed, 0.6),
     ];
     for ((axes, source, confidence), (left, origin, trust)) in steps.into_iter().zip(expected) {
-        let result = trial.store.patch(&user, axes, source, confidence).await;
-        let written = succeeds("patch", result)?;
+        let result = trial
+            .store
+            .patch_latest(&user, axes, source, confidence)
+            .await;
+        let written = succeeds("patch_latest", result)?;
         same(
-            "get_versioned, beside what patch returned",
+            "get_latest_versioned, beside what patch_latest returned",
             &trial.versioned(&user).await?,
             &written,
         )?;
-        let Some(written) = written.map(|written| written.snapshot) else {
-            return broken("patch returned None, as if there were nothing to change");
+        let Some(written) = written.map(|written| written.0) else {
+            return broken("patch_latest returned None, as if there were nothing to change");
         };
         let expected = StateSnapshot::builder()
             .user_id(&user)
@@ -136,7 +150,7 @@ async fn patch(trial: &Trial<'_>) -> Checked {
             .source(origin)
             .confidence(trust)
             .axes(left.iter().copied());
-        same("patch", &written, &build(expected)?)?;
+        same("patch_latest", &written, &build(expected)?)?;
     }
     Ok(())
 }

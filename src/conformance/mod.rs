@@ -26,12 +26,12 @@
 //!
 //! Users are made up for each run, with ids that begin with `conformance-` and
 //! 16 random hexadecimal digits, so a store may hold others; they are not
-//! touched. A backend that can delete has the users removed again, but for those
-//! of a run that is cancelled. In any other they stay.
+//! touched. If the backend can delete, the suite removes its users again, unless the run
+//! is cancelled. In any other they stay.
 //!
 //! Nobody else may write these users, and none may expire while the suite runs.
-//! A run makes about 2,000 calls and one for each entry of a full history, one
-//! after the other but for those of [`check_concurrent`].
+//! A run makes about 2,000 calls and one for each entry of a full history. They come one
+//! after the other; only those of [`check_concurrent`] are several at a time.
 //!
 //! # Runtimes and threads
 //!

@@ -1,14 +1,14 @@
 //! Revisions tell the writes of a user apart.
 
 use super::report::Clause;
-use super::trial::{Checked, Stop, Trial, broken, numbered, same, snapshot};
+use super::trial::{Checked, Stop, Trial, broken, numbered, same, snapshot, succeeds};
 use super::unsupported::is_unsupported;
-use crate::{Revision, Versioned};
+use crate::{Expected, Revision};
 
 pub(super) static CLAUSES: &[Clause] = &[
     Clause::new(
         "revisions.unsupported",
-        "`get_versioned` is `Unsupported` if the backend has no revisions.",
+        "`get_latest_versioned` is `Unsupported` if the backend has no revisions.",
         |trial| Box::pin(unsupported(trial)),
     ),
     Clause::new(
@@ -18,7 +18,7 @@ pub(super) static CLAUSES: &[Clause] = &[
     ),
     Clause::new(
         "revisions.of_the_latest",
-        "`get_versioned` has the latest snapshot, as `get_latest` has it.",
+        "`get_latest_versioned` has the latest snapshot, as `get_latest` has it.",
         |trial| Box::pin(of_the_latest(trial)),
     ),
     Clause::new(
@@ -37,6 +37,12 @@ pub(super) static CLAUSES: &[Clause] = &[
          whose revision is greater, too.",
         |trial| Box::pin(never_repeat(trial)),
     ),
+    Clause::new(
+        "revisions.time_never_goes_back",
+        "`written_at` is by the backend's clock: that of a write is never before that of an \
+         earlier write.",
+        |trial| Box::pin(time_never_goes_back(trial)),
+    ),
 ];
 
 async fn unsupported(trial: &Trial<'_>) -> Checked {
@@ -45,13 +51,16 @@ async fn unsupported(trial: &Trial<'_>) -> Checked {
     }
     let user = trial.user();
     trial.write(&snapshot(&user, 1)?).await?;
-    is_unsupported("get_versioned", trial.store.get_versioned(&user).await)
+    is_unsupported(
+        "get_latest_versioned",
+        trial.store.get_latest_versioned(&user).await,
+    )
 }
 
 async fn absent_is_none(trial: &Trial<'_>) -> Checked {
     trial.needs_revisions()?;
     let seen = trial.versioned(&trial.user()).await?;
-    same("get_versioned of a user never written", &seen, &None)
+    same("get_latest_versioned of a user never written", &seen, &None)
 }
 
 async fn of_the_latest(trial: &Trial<'_>) -> Checked {
@@ -59,10 +68,14 @@ async fn of_the_latest(trial: &Trial<'_>) -> Checked {
     let user = trial.user();
     for written in numbered(&user, 1..=3)? {
         trial.write(&written).await?;
-        let seen = trial.versioned(&user).await?.map(|found| found.snapshot);
-        same("get_versioned after upsert_latest", &seen, &Some(written))?;
+        let seen = trial.versioned(&user).await?.map(|found| found.0);
         same(
-            "get_latest, beside get_versioned",
+            "get_latest_versioned after upsert_latest",
+            &seen,
+            &Some(written),
+        )?;
+        same(
+            "get_latest, beside get_latest_versioned",
             &trial.latest(&user).await?,
             &seen,
         )?;
@@ -79,9 +92,9 @@ async fn of_the_write(trial: &Trial<'_>) -> Checked {
     trial.latest(&user).await?;
     trial.history(&user).await?;
     trial.write_all(&numbered(&other, 1..=3)?).await?;
-    let expected = Some(Versioned::new(written, revision));
+    let expected = Some((written, revision));
     same(
-        "get_versioned once more",
+        "get_latest_versioned once more",
         &trial.versioned(&user).await?,
         &expected,
     )
@@ -110,6 +123,34 @@ async fn never_repeat(trial: &Trial<'_>) -> Checked {
             greatest = Some(greater(greatest, trial.revision(&user).await?)?);
         }
         trial.delete(&user).await?;
+    }
+    Ok(())
+}
+
+async fn time_never_goes_back(trial: &Trial<'_>) -> Checked {
+    trial.needs_revisions()?;
+    let user = trial.user();
+    let mut last = None;
+    // The times in the snapshots go back and forth.
+    for number in [5, i64::MAX, 3, i64::MIN, 4] {
+        let written = snapshot(&user, number)?;
+        if trial.capabilities.conditional_writes && number == 3 {
+            let expected = Expected::At(trial.revision(&user).await?);
+            trial.write_if(&written, expected).await?;
+        } else {
+            trial.write(&written).await?;
+        }
+        let found = trial.store.get_latest_versioned(&user).await;
+        let Some(found) = succeeds("get_latest_versioned", found)? else {
+            return broken("get_latest_versioned returned None after a write");
+        };
+        let seen = found.written_at;
+        if let Some(before) = last.filter(|before| *before > seen) {
+            return broken(format!(
+                "written_at {seen} of a write after that of {before}"
+            ));
+        }
+        last = Some(seen);
     }
     Ok(())
 }

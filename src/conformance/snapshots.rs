@@ -131,8 +131,8 @@ async fn comes_back(
     if trial.capabilities.revisions {
         let versioned = trial.versioned(&user).await?;
         same(
-            "get_versioned",
-            &versioned.map(|found| found.snapshot),
+            "get_latest_versioned",
+            &versioned.map(|found| found.0),
             &Some(written),
         )?;
     }

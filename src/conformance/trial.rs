@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Capabilities;
 use crate::{
     Expected, MAX_USER_ID_BYTES, Result as StoreResult, Revision, StateSnapshot,
-    StateSnapshotBuilder, StateStore, Versioned,
+    StateSnapshotBuilder, StateStore,
 };
 
 /// Why a check ended early.
@@ -172,15 +172,21 @@ impl<'a> Trial<'a> {
         succeeds("get_latest", self.store.get_latest(user_id).await)
     }
 
-    pub(super) async fn versioned(&self, user_id: &str) -> Checked<Option<Versioned>> {
-        succeeds("get_versioned", self.store.get_versioned(user_id).await)
+    /// The latest snapshot, and the revision of its write.
+    pub(super) async fn versioned(
+        &self,
+        user_id: &str,
+    ) -> Checked<Option<(StateSnapshot, Revision)>> {
+        let found = self.store.get_latest_versioned(user_id).await;
+        let found = succeeds("get_latest_versioned", found)?;
+        Ok(found.map(|found| (found.value, found.revision)))
     }
 
     /// The revision of a user who is there.
     pub(super) async fn revision(&self, user_id: &str) -> Checked<Revision> {
         match self.versioned(user_id).await? {
-            Some(versioned) => Ok(versioned.revision),
-            None => broken("get_versioned returned None after a write"),
+            Some((_, revision)) => Ok(revision),
+            None => broken("get_latest_versioned returned None after a write"),
         }
     }
 

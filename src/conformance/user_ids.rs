@@ -28,9 +28,9 @@ pub(super) static CLAUSES: &[Clause] = &[
         |trial| Box::pin(invalid_in_get_latest(trial)),
     ),
     Clause::new(
-        "user_ids.invalid_in_get_versioned",
-        "Asking `get_versioned` with an id that breaks the rules is `InvalidUserId`.",
-        |trial| Box::pin(invalid_in_get_versioned(trial)),
+        "user_ids.invalid_in_get_latest_versioned",
+        "Asking `get_latest_versioned` with an id that breaks the rules is `InvalidUserId`.",
+        |trial| Box::pin(invalid_in_get_latest_versioned(trial)),
     ),
     Clause::new(
         "user_ids.invalid_in_get_history",
@@ -107,10 +107,10 @@ async fn invalid_in_get_latest(trial: &Trial<'_>) -> Checked {
     Ok(())
 }
 
-async fn invalid_in_get_versioned(trial: &Trial<'_>) -> Checked {
+async fn invalid_in_get_latest_versioned(trial: &Trial<'_>) -> Checked {
     trial.needs_revisions()?;
     for user_id in invalid() {
-        is_refused(&user_id, trial.store.get_versioned(&user_id).await)?;
+        is_refused(&user_id, trial.store.get_latest_versioned(&user_id).await)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@ use std::collections::{HashMap, VecDeque};
 use std::iter;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use attuned_store::{
     Expected, Result, Revision, StateSnapshot, StateStore, StoreError, Versioned, async_trait,
@@ -18,12 +19,14 @@ pub struct MutexStore {
 #[derive(Default)]
 struct Users {
     by_id: HashMap<String, User>,
-    /// That of the last write, whosever it was: it outlives a deleted user.
+    /// That of the last write, of whichever user: it outlives a deleted user.
     revision: u64,
+    /// When that was.
+    written_at: i64,
 }
 
 struct User {
-    latest: Versioned,
+    latest: Versioned<StateSnapshot>,
     /// Newest first.
     older: VecDeque<StateSnapshot>,
 }
@@ -43,14 +46,12 @@ impl MutexStore {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, snapshot: StateSnapshot, expected: Option<Expected>) -> Result<Revision> {
+    fn write(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
         let user_id = snapshot.user_id().to_owned();
         let users = &mut *self.lock();
         let user = users.by_id.get_mut(&user_id);
         let actual = user.as_ref().map(|user| user.latest.revision);
-        if let Some(expected) = expected
-            && expected != actual.map_or(Expected::Absent, Expected::At)
-        {
+        if expected != Expected::Any && expected != Expected::from(actual) {
             return Err(StoreError::Conflict {
                 user_id,
                 expected,
@@ -59,10 +60,12 @@ impl MutexStore {
         }
 
         let revision = Revision::from(users.revision + 1);
-        let latest = Versioned::new(snapshot, revision);
+        // The clock may have been set back since the last write.
+        let written_at = unix_ms_now().max(users.written_at);
+        let latest = Versioned::new(snapshot, revision, written_at);
         if let Some(user) = user {
             let former = mem::replace(&mut user.latest, latest);
-            user.older.push_front(former.snapshot);
+            user.older.push_front(former.value);
             user.older.truncate(self.history.saturating_sub(1));
         } else if users.by_id.len() < self.max_users {
             let older = VecDeque::new();
@@ -72,6 +75,7 @@ impl MutexStore {
             return Err(StoreError::CapacityExceeded { max_users });
         }
         users.revision += 1;
+        users.written_at = written_at;
         Ok(revision)
     }
 
@@ -81,27 +85,36 @@ impl MutexStore {
     }
 }
 
+/// Milliseconds since the Unix epoch.
+fn unix_ms_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}
+
 #[async_trait]
 impl StateStore for MutexStore {
     async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
-        self.write(snapshot, None).map(drop)
+        self.write(snapshot, Expected::Any).map(drop)
     }
 
     async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
-        self.read(user_id, |user| user.latest.snapshot.clone())
+        self.read(user_id, |user| user.latest.value.clone())
     }
 
-    async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
+    async fn get_latest_versioned(
+        &self,
+        user_id: &str,
+    ) -> Result<Option<Versioned<StateSnapshot>>> {
         self.read(user_id, |user| user.latest.clone())
     }
 
     async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
-        self.write(snapshot, Some(expected))
+        self.write(snapshot, expected)
     }
 
     async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
         let newest = |user: &User| {
-            let all = iter::once(&user.latest.snapshot).chain(&user.older);
+            let all = iter::once(&user.latest.value).chain(&user.older);
             all.take(limit).cloned().collect()
         };
         Ok(self.read(user_id, newest)?.unwrap_or_default())

@@ -2,47 +2,47 @@
 
 use std::future;
 use std::hash::BuildHasher;
-use std::pin::Pin;
 use std::task::Poll;
 
 use async_trait::async_trait;
+use smol_str::SmolStr;
 
 use super::{MemoryStore, spans};
-use crate::snapshot::validate_user_id;
-use crate::{Expected, Result, Revision, StateSnapshot, StateStore, Versioned};
+use crate::revision::{Expected, Revision};
+use crate::snapshot::{State, StateSnapshot, validate_user_id};
+use crate::store::{BoxFuture, Result, StateStore};
+use crate::versioned::Versioned;
 
 #[async_trait]
 impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
     async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
-        let ids = self.shared.user_id_field;
+        let ids = self.0.user_id_field;
         spans::observe(
             snapshot,
             |snapshot| ids.upsert(snapshot.user_id()),
-            |snapshot| self.upsert(snapshot),
+            |snapshot| self.insert(snapshot).map(drop),
             |_, ()| {},
         )
     }
 
-    // What `async fn` would come to, but for a future that keeps no room for the
+    // What `async fn` would come to, with a future that keeps no room for the
     // result and makes it where it is to be.
-    fn get_latest<'a, 'b, 'f>(
-        &'a self,
-        user_id: &'b str,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<StateSnapshot>>> + Send + 'f>>
+    fn get_latest<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+    ) -> BoxFuture<'f, Result<Option<StateSnapshot>>>
     where
-        'a: 'f,
-        'b: 'f,
+        's: 'f,
+        'u: 'f,
         Self: 'f,
     {
         Box::pin(future::poll_fn(move |_| {
-            let ids = self.shared.user_id_field;
+            let ids = self.0.user_id_field;
             Poll::Ready(spans::observe(
                 user_id,
                 |user_id| ids.get(user_id),
                 |user_id| {
-                    let found = |snapshot| Ok(Some(snapshot));
-                    self.pin()
-                        .map_latest(user_id, found, || none_if_valid(user_id))
+                    self.pin(|users| users.map_latest(user_id, found, || none_if_valid(user_id)))
                 },
                 |span, latest| {
                     span.record("found", latest.is_some());
@@ -51,14 +51,17 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
         }))
     }
 
-    async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
-        let ids = self.shared.user_id_field;
+    async fn get_latest_versioned(
+        &self,
+        user_id: &str,
+    ) -> Result<Option<Versioned<StateSnapshot>>> {
+        let ids = self.0.user_id_field;
         spans::observe(
             user_id,
             |user_id| ids.get(user_id),
-            |user_id| match self.versioned(user_id) {
+            |user_id| match self.get_versioned(user_id) {
                 None => none_if_valid(user_id),
-                latest => Ok(latest),
+                Some(latest) => Ok(Some(latest.map(|state| snapshot(user_id, state)))),
             },
             |span, latest| {
                 span.record("found", latest.is_some());
@@ -67,11 +70,11 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
     }
 
     async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
-        let ids = self.shared.user_id_field;
+        let ids = self.0.user_id_field;
         spans::observe(
             snapshot,
             |snapshot| ids.upsert(snapshot.user_id()),
-            |snapshot| self.upsert_if(snapshot, expected),
+            |snapshot| self.insert_if(snapshot, expected),
             |_, _| {},
         )
     }
@@ -81,12 +84,10 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
             user_ids,
             |user_ids| spans::get_many(user_ids.len()),
             |user_ids| {
-                let view = self.pin();
-                let read = |user_id: &&str| match view.latest(user_id) {
-                    None => none_if_valid(user_id),
-                    latest => Ok(latest),
-                };
-                user_ids.iter().map(read).collect()
+                self.pin(|users| {
+                    let read = |id: &&str| users.map_latest(id, found, || none_if_valid(id));
+                    user_ids.iter().map(read).collect()
+                })
             },
             |span, snapshots: &Vec<_>| {
                 span.record("found", snapshots.iter().flatten().count());
@@ -97,10 +98,9 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
     async fn upsert_many(&self, snapshots: Vec<StateSnapshot>) -> Vec<Result<()>> {
         let span = spans::upsert_many(snapshots.len());
         let _entered = span.enter();
-        let view = self.pin();
         let results: Vec<_> = snapshots
             .into_iter()
-            .map(|snapshot| view.upsert(snapshot))
+            .map(|snapshot| self.insert(snapshot).map(drop))
             .collect();
         span.record(
             "failed",
@@ -110,30 +110,34 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
     }
 
     async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
-        let ids = self.shared.user_id_field;
+        let ids = self.0.user_id_field;
         spans::observe(
             user_id,
             |user_id| ids.history(user_id, limit),
             |user_id| {
-                let history = self.history(user_id, limit);
+                let history = if self.0.keeps_history {
+                    self.pin(|users| users.map_history(user_id, limit, entry))
+                } else {
+                    Vec::new()
+                };
                 if history.is_empty() {
                     validate_user_id(user_id)?;
                 }
                 Ok(history)
             },
-            |span, history| {
+            |span, history: &Vec<_>| {
                 span.record("entries", history.len());
             },
         )
     }
 
     async fn delete(&self, user_id: &str) -> Result<bool> {
-        let ids = self.shared.user_id_field;
+        let ids = self.0.user_id_field;
         spans::observe(
             user_id,
             |user_id| ids.delete(user_id),
             |user_id| {
-                let removed = self.remove(user_id);
+                let removed = self.remove(user_id)?;
                 if !removed {
                     validate_user_id(user_id)?;
                 }
@@ -148,6 +152,21 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
     async fn health_check(&self) -> Result<()> {
         spans::observe((), |()| spans::health(), |()| Ok(()), |_, ()| {})
     }
+}
+
+/// What was found, as a snapshot of the user whose id the map has.
+#[inline]
+fn found(user_id: &SmolStr, state: State) -> Result<Option<StateSnapshot>> {
+    Ok(Some(StateSnapshot::from_parts(user_id.clone(), state)))
+}
+
+fn entry(user_id: &SmolStr, state: &State) -> StateSnapshot {
+    StateSnapshot::from_parts(user_id.clone(), state.clone())
+}
+
+/// A state that was found under this id, which is valid therefore.
+fn snapshot(user_id: &str, state: State) -> StateSnapshot {
+    StateSnapshot::from_parts(SmolStr::new(user_id), state)
 }
 
 /// For an id under which nothing was found: an error if it breaks the rules.

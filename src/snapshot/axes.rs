@@ -1,4 +1,4 @@
-//! The axes of a snapshot, packed into bytes.
+//! The axes of a state, packed into bytes.
 //!
 //! One axis is a tag, the rest of its name and its value, without padding:
 //!
@@ -14,6 +14,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::iter::FusedIterator;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -56,9 +57,12 @@ const CANONICAL: [&str; 23] = [
 /// an index nor the length of a valid name reaches it.
 const CUSTOM: u8 = 0x80;
 
-/// What eight axes with canonical names take, which makes a snapshot of so many
-/// a single allocation.
-pub(super) const INLINE_BYTES: usize = 8 * MIN_PACKED_LEN;
+/// A state has room for so many axes with canonical names, and a builder for so
+/// many with any names. More take an allocation.
+const INLINE_AXES: usize = 8;
+
+/// What [`INLINE_AXES`] with canonical names take.
+pub(super) const INLINE_BYTES: usize = INLINE_AXES * MIN_PACKED_LEN;
 
 /// The packed length of an axis with a canonical name.
 const MIN_PACKED_LEN: usize = 1 + size_of::<f32>();
@@ -102,16 +106,21 @@ impl AxisName {
     }
 }
 
+/// Axes that are yet to be packed, in the order in which they were given.
+pub(super) type AxisList = SmallVec<[(AxisName, f32); INLINE_AXES]>;
+
 /// Valid axes with distinct names, in the order of the names.
 pub(super) enum PackedAxes {
     /// The length, and so many bytes of these.
     Inline(u8, [u8; INLINE_BYTES]),
-    Allocated(Box<[u8]>),
+    Allocated(Arc<[u8]>),
 }
 
 impl PackedAxes {
     /// Sorts and packs. Of several axes with one name the last one counts.
-    pub(super) fn pack(mut axes: Vec<(AxisName, f32)>) -> Result<Self, SnapshotError> {
+    ///
+    /// Takes linear time for axes that are sorted already.
+    pub(super) fn pack(mut axes: AxisList) -> Result<Self, SnapshotError> {
         // Stable, so that the last one given is the last one of its name.
         axes.sort_by(|(a, _), (b, _)| a.cmp(b));
         axes.dedup_by(|(name, value), (kept, kept_value)| {
@@ -151,7 +160,7 @@ impl PackedAxes {
                 // Not truncated: `INLINE_BYTES` is less than 256.
                 Self::Inline(bytes.len() as u8, inline)
             }
-            None => Self::Allocated(bytes.into_boxed_slice()),
+            None => Self::Allocated(Arc::from(bytes.as_slice())),
         })
     }
 }
@@ -173,12 +182,21 @@ fn split_first(packed: &[u8]) -> Option<((&str, f32), &[u8])> {
     Some(((name, f32::from_le_bytes(*value)), rest))
 }
 
-/// The axes of a snapshot with their values, in the order of their names.
+/// The axes of a state with their values, in the order of their names.
 ///
-/// Made by [`StateSnapshot::axes`](crate::StateSnapshot::axes). Yields each
-/// name once, with a value from 0 to 1, and allocates nothing. How many there
-/// are is known only to a walk over them, so [`size_hint`](Iterator::size_hint)
+/// [`State::axes`](crate::State::axes) and
+/// [`StateSnapshot::axes`](crate::StateSnapshot::axes) make it. It yields each
+/// name once, with a value from 0 to 1, and allocates nothing. Only a walk over
+/// the axes tells how many there are, so [`size_hint`](Iterator::size_hint)
 /// gives bounds.
+///
+/// ```
+/// use attuned_store::State;
+///
+/// let state = State::builder().axes([("warmth", 0.7), ("formality", 0.2)]).build_state()?;
+/// assert!(state.axes().eq([("formality", 0.2), ("warmth", 0.7)]));
+/// # Ok::<(), attuned_store::SnapshotError>(())
+/// ```
 #[derive(Clone)]
 pub struct Axes<'a> {
     packed: &'a [u8],
@@ -218,6 +236,8 @@ impl fmt::Debug for Axes<'_> {
 
 #[cfg(all(test, not(attuned_loom)))]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
 
     #[test]
@@ -234,7 +254,7 @@ mod tests {
     #[test]
     fn every_canonical_name_packs_into_one_byte() {
         for name in CANONICAL {
-            let packed = PackedAxes::pack(vec![(AxisName::new(name), 0.25)]).unwrap();
+            let packed = PackedAxes::pack(smallvec![(AxisName::new(name), 0.25)]).unwrap();
             let PackedAxes::Inline(len, bytes) = packed else {
                 panic!("{name} takes an allocation");
             };

@@ -1,20 +1,20 @@
-//! Building snapshots.
+//! Building states and snapshots.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use smol_str::SmolStr;
 
-use super::axes::{AxisName, PackedAxes};
-use super::data::SnapshotData;
+use super::axes::{AxisList, AxisName, PackedAxes};
 use super::validate::{SnapshotError, validate_confidence, validate_user_id};
-use super::{Redacted, Source, StateSnapshot};
+use super::{Redacted, Source, State, StateSnapshot};
+use crate::clock::unix_ms_now;
 
-/// Collects the parts of a [`StateSnapshot`].
+/// Collects the parts of a [`StateSnapshot`] or of a [`State`].
 ///
-/// Only the user id is required. Nothing is checked before
-/// [`build`](Self::build), so the order of the calls does not matter; of
-/// several calls for the same part the last one counts.
+/// A snapshot requires the user id, and a state requires nothing.
+/// [`build`](Self::build) and [`build_state`](Self::build_state) check the parts,
+/// so the order of the calls does not matter. Of several calls for the same part
+/// the last one counts.
 ///
 /// ```
 /// use attuned_store::{Source, StateSnapshot};
@@ -31,14 +31,13 @@ use super::{Redacted, Source, StateSnapshot};
 /// # Ok::<(), attuned_store::SnapshotError>(())
 /// ```
 #[derive(Clone)]
-#[must_use = "a builder does nothing until `build` is called"]
+#[must_use = "a builder does nothing until `build` or `build_state` is called"]
 pub struct StateSnapshotBuilder {
     pub(super) user_id: Option<SmolStr>,
     pub(super) updated_at_unix_ms: Option<i64>,
     pub(super) source: Source,
     pub(super) confidence: f32,
-    /// In the order in which they were given.
-    pub(super) axes: Vec<(AxisName, f32)>,
+    pub(super) axes: AxisList,
 }
 
 /// No user id, the time of building, [`Source::SelfReport`], full confidence
@@ -50,7 +49,7 @@ impl Default for StateSnapshotBuilder {
             updated_at_unix_ms: None,
             source: Source::default(),
             confidence: 1.0,
-            axes: Vec::new(),
+            axes: AxisList::new(),
         }
     }
 }
@@ -60,14 +59,21 @@ impl StateSnapshotBuilder {
     /// [`MAX_USER_ID_BYTES`](crate::MAX_USER_ID_BYTES) bytes: letters and digits
     /// of any script, underscores and hyphens.
     ///
-    /// Allocates nothing for an id of at most 23 bytes.
+    /// A letter or digit is a character that [`char::is_alphanumeric`] accepts.
+    /// Those include numbers such as `①` and `½`. They exclude accents, viramas
+    /// and tone marks that are characters of their own, and so words such as
+    /// `हिन्दी` and `น้ำ`, and `é` where it is decomposed (NFD).
+    /// [`validate_user_id`] has examples.
+    ///
+    /// Allocates nothing for an id of at most 23 bytes, and once for a longer one.
     pub fn user_id(mut self, user_id: impl AsRef<str>) -> Self {
         self.user_id = Some(SmolStr::new(user_id));
         self
     }
 
     /// Sets when the state was observed, in milliseconds since the Unix epoch;
-    /// negative before it. By default it is the time of [`build`](Self::build).
+    /// negative before it. By default it is the time of building, by the system's
+    /// clock.
     pub fn updated_at(mut self, unix_ms: i64) -> Self {
         self.updated_at_unix_ms = Some(unix_ms);
         self
@@ -89,6 +95,10 @@ impl StateSnapshotBuilder {
     ///
     /// A name has 1 to 64 bytes of ASCII lowercase letters, digits and
     /// underscores, and neither begins nor ends with an underscore.
+    ///
+    /// The builder has room for eight axes and keeps more in an allocation. A name
+    /// of more than 23 bytes that is not canonical in Attuned takes another one,
+    /// which building frees.
     pub fn axis(mut self, name: impl AsRef<str>, value: f32) -> Self {
         self.axes.push((AxisName::new(name.as_ref()), value));
         self
@@ -107,31 +117,56 @@ impl StateSnapshotBuilder {
         self
     }
 
-    /// Checks the parts and makes them a snapshot.
+    /// Checks the parts and makes a snapshot of them.
     ///
-    /// The snapshot is one allocation. It takes a second one if the user id is
-    /// longer than 23 bytes, and another if the axes need more than 40 bytes:
-    /// five bytes each for those with canonical names, and the length of the
-    /// name more for others.
+    /// It keeps the allocation that [`user_id`](Self::user_id) made for an id of
+    /// more than 23 bytes. Otherwise it takes the time and the allocations of
+    /// [`build_state`](Self::build_state).
     ///
     /// # Errors
     ///
     /// The first of these that is wrong: the user id, the confidence, the axes
-    /// in the order of their names. Each error says what it must be.
-    pub fn build(self) -> Result<StateSnapshot, SnapshotError> {
-        let user_id = self.user_id.ok_or(SnapshotError::MissingUserId)?;
+    /// in the order of their names. Each error says what the part must be.
+    pub fn build(mut self) -> Result<StateSnapshot, SnapshotError> {
+        let user_id = self.user_id.take().ok_or(SnapshotError::MissingUserId)?;
         validate_user_id(&user_id)?;
+        Ok(StateSnapshot::from_parts(user_id, self.build_state()?))
+    }
+
+    /// Checks the parts and makes a state of them. Leaves the user id out, if one
+    /// was set, and does not check it.
+    ///
+    /// Allocates nothing if the axes need at most 40 bytes: five bytes for an axis
+    /// with a canonical name, and the length of the name more for any other.
+    /// Larger axes take one allocation that the state keeps, and one that is freed
+    /// again. The time is linear in the number of axes if they were given in the
+    /// order of their names; otherwise they are sorted.
+    ///
+    /// ```
+    /// use attuned_store::{SnapshotError, State};
+    ///
+    /// let state = State::builder().axis("warmth", 0.7).build_state()?;
+    /// assert_eq!(state.get_axis("warmth"), 0.7);
+    ///
+    /// let wrong = State::builder().confidence(7.0).build_state();
+    /// assert_eq!(wrong, Err(SnapshotError::ConfidenceOutOfRange { value: 7.0 }));
+    /// # Ok::<(), SnapshotError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first of these that is wrong: the confidence, the axes in the order of
+    /// their names. Each error says what the part must be.
+    pub fn build_state(self) -> Result<State, SnapshotError> {
         validate_confidence(self.confidence)?;
-        let updated_at_unix_ms = self
-            .updated_at_unix_ms
-            .unwrap_or_else(|| unix_ms(SystemTime::now()));
-        Ok(StateSnapshot::new(SnapshotData::new(
-            user_id,
+        let axes = PackedAxes::pack(self.axes)?;
+        let updated_at_unix_ms = self.updated_at_unix_ms.unwrap_or_else(unix_ms_now);
+        Ok(State::new(
             updated_at_unix_ms,
             self.source,
             self.confidence,
-            PackedAxes::pack(self.axes)?,
-        )))
+            axes,
+        ))
     }
 }
 
@@ -150,37 +185,5 @@ impl fmt::Debug for StateSnapshotBuilder {
             .field("confidence", &self.confidence)
             .field("axes", &axes)
             .finish()
-    }
-}
-
-/// Milliseconds since the Unix epoch, at the nearest end of `i64` for a clock
-/// that is set beyond it.
-fn unix_ms(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn any_setting_of_the_clock_gives_a_timestamp() {
-        let ms = Duration::from_millis(1_500);
-        assert_eq!(unix_ms(UNIX_EPOCH), 0);
-        assert_eq!(unix_ms(UNIX_EPOCH + ms), 1_500);
-        assert_eq!(unix_ms(UNIX_EPOCH - ms), -1_500);
-
-        // More milliseconds than fit, where the platform's clock goes that far.
-        let beyond = Duration::from_secs(i64::MAX as u64 / 1_000 + 1);
-        if let Some(time) = UNIX_EPOCH.checked_add(beyond) {
-            assert_eq!(unix_ms(time), i64::MAX);
-        }
-        if let Some(time) = UNIX_EPOCH.checked_sub(beyond) {
-            assert_eq!(unix_ms(time), i64::MIN);
-        }
     }
 }

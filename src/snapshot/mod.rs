@@ -1,12 +1,13 @@
-//! The value that stores keep: one user's state at one time.
+//! The values that stores keep: a state, and a snapshot, which also says whose
+//! state it is.
 //!
-//! A snapshot is validated where it is made and never changes afterwards, so no
-//! other part of the crate checks one.
+//! Both are plain values. They are validated where they are made and never
+//! change afterwards, so no other part of the crate checks them again.
 
 mod axes;
 mod builder;
-mod data;
 mod source;
+mod state;
 mod validate;
 #[cfg(feature = "serde")]
 mod wire;
@@ -19,20 +20,15 @@ use smol_str::SmolStr;
 pub use self::axes::Axes;
 pub use self::builder::StateSnapshotBuilder;
 pub use self::source::Source;
+pub use self::state::State;
 pub use self::validate::{MAX_USER_ID_BYTES, SnapshotError, UserIdError, validate_user_id};
-
-use self::data::SnapshotData;
-use crate::sync::Arc;
-use crate::timeline::Version;
 
 /// The state of a user at a point in time: values from 0 to 1 on named axes,
 /// with their source, confidence and time.
 ///
-/// A snapshot is immutable and always valid: it is made by a
-/// [builder](Self::builder), or by deserializing it, and both refuse what
-/// breaks the rules. A clone allocates nothing, with one exception: inside the
-/// closures of a [`MemoryStore`](crate::MemoryStore), a snapshot with a long id or many
-/// axes (see [Memory](#memory)) is seen where it is stored, and a clone copies them.
+/// A snapshot is the id of a user and a [`State`]. It is immutable and always
+/// valid: a [builder](Self::builder), [`State::into_snapshot`] and
+/// deserialization make snapshots, and all of them refuse what breaks the rules.
 ///
 /// ```
 /// use attuned_store::StateSnapshot;
@@ -51,28 +47,28 @@ use crate::timeline::Version;
 ///
 /// # Memory
 ///
-/// On a 64-bit platform a snapshot takes 80 bytes where it is. One that was built
-/// or deserialized, or comes out of a history, has its data elsewhere, and shares
-/// it with its clones: a single allocation of 112 bytes, if its user id has at most
-/// 23 bytes and its axes need at most 40: five bytes each for an axis that bears one
-/// of the 23 canonical names of Attuned, and one byte plus the name plus four for
-/// any other. Longer ids and more axes take an allocation of their own each.
+/// On a 64-bit platform a snapshot takes 80 bytes: 24 for the user id and 56 for
+/// the [state](State#memory). An id of more than 23 bytes is in an allocation,
+/// and axes that need more than 40 bytes are in another one. Clones share both.
 ///
-/// The latest snapshot that a [`MemoryStore`](crate::MemoryStore) gives to a reader
-/// has its data in the 80 bytes, if no allocation of its own is needed, so that
-/// readers of one user do not count references in the same place. A clone copies it.
+/// A clone never allocates. It copies the 80 bytes, and it counts a reference
+/// for each allocation that it shares.
 ///
 /// # Comparison
 ///
-/// Two snapshots are equal if all their parts are, by value. It makes no
-/// difference whether they share their data.
+/// Two snapshots are equal if all their parts are equal by value. It makes no
+/// difference whether they share an allocation.
 ///
 /// # Serialization
 ///
 /// With the feature `serde`, which is on by default, a snapshot has the
-/// published form of Attuned: all five fields are required, unknown ones are
-/// ignored, and of several axes with one name the last one counts. Errors name
-/// the field.
+/// published form of Attuned. All five fields are required, and unknown ones are
+/// ignored. Of several axes with one name the last one counts.
+///
+/// An error about a missing, repeated or wrong field names that field. The
+/// parser of a format words its own errors, and does not name the field. In JSON
+/// these errors are about malformed text, about a number too large for an `f64`,
+/// such as `1e400`, and about half a surrogate pair, such as `"\ud800"`.
 #[cfg_attr(feature = "serde", doc = "```")]
 #[cfg_attr(not(feature = "serde"), doc = "```ignore")]
 /// use attuned_store::StateSnapshot;
@@ -85,24 +81,19 @@ use crate::timeline::Version;
 /// assert!(error.to_string().starts_with("confidence is 1.5, but must be from 0 to 1"));
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone)]
-pub struct StateSnapshot(Form);
-
-/// Where the data of a snapshot is.
-#[derive(Clone)]
-enum Form {
-    /// Here. So it is with what a store copies out for its readers, and inside
-    /// of a version.
-    Inline(SnapshotData),
-    /// In an allocation that clones share. It is a version, unpublished, so that
-    /// a store can link the snapshot into a user's history without another one.
-    Shared(Arc<Version<StateSnapshot>>),
+#[derive(Clone, PartialEq, Eq)]
+pub struct StateSnapshot {
+    user_id: SmolStr,
+    state: State,
 }
 
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<StateSnapshot>() == 80 && size_of::<Option<StateSnapshot>>() == 80);
+
 impl StateSnapshot {
-    /// The value that stands for "neither low nor high": what
-    /// [`get_axis`](Self::get_axis) takes an absent axis for.
-    pub const NEUTRAL: f32 = 0.5;
+    /// The value that stands for "neither low nor high".
+    /// [`get_axis`](Self::get_axis) returns it for an axis that is absent.
+    pub const NEUTRAL: f32 = State::NEUTRAL;
 
     /// Starts a new snapshot.
     pub fn builder() -> StateSnapshotBuilder {
@@ -111,9 +102,9 @@ impl StateSnapshot {
 
     /// Starts a changed copy of the snapshot.
     ///
-    /// The copy keeps all that is not set anew, the timestamp included: set
+    /// The copy keeps all parts that are not set anew, also the time: set
     /// [`updated_at`](StateSnapshotBuilder::updated_at) where the change is an
-    /// observation of its own.
+    /// observation of its own. The cost grows linearly with the number of axes.
     ///
     /// ```
     /// use attuned_store::StateSnapshot;
@@ -131,110 +122,89 @@ impl StateSnapshot {
     /// # Ok::<(), attuned_store::SnapshotError>(())
     /// ```
     pub fn to_builder(&self) -> StateSnapshotBuilder {
-        let data = self.data();
         StateSnapshotBuilder {
-            user_id: Some(data.user_id.clone()),
-            updated_at_unix_ms: Some(data.updated_at_unix_ms),
-            source: data.source(),
-            confidence: data.confidence(),
-            axes: Vec::new(),
+            user_id: Some(self.user_id.clone()),
+            ..self.state.to_builder()
         }
-        .axes(data.axes())
     }
 
     /// The user that the state is of.
     pub fn user_id(&self) -> &str {
-        &self.data().user_id
+        &self.user_id
     }
 
-    /// When the state was observed, in milliseconds since the Unix epoch.
+    /// What the snapshot says of the user.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Drops the user id and gives the rest out. Allocates nothing.
     ///
-    /// It is what the maker of the snapshot said and need not follow the order
-    /// in which a store received snapshots.
+    /// ```
+    /// use attuned_store::StateSnapshot;
+    ///
+    /// let ada = StateSnapshot::builder().user_id("ada").axis("warmth", 0.7).build()?;
+    /// let bob = ada.clone().into_state().into_snapshot("bob")?;
+    ///
+    /// assert_eq!(bob.user_id(), "bob");
+    /// assert_eq!(bob.state(), ada.state());
+    /// # Ok::<(), attuned_store::SnapshotError>(())
+    /// ```
+    pub fn into_state(self) -> State {
+        self.state
+    }
+
+    /// When the state was observed, in milliseconds since the Unix epoch;
+    /// negative before it.
+    ///
+    /// The maker of the snapshot said so. Stores do not order snapshots by it.
     pub fn updated_at_unix_ms(&self) -> i64 {
-        self.data().updated_at_unix_ms
+        self.state.updated_at_unix_ms()
     }
 
     /// How the state was obtained.
     pub fn source(&self) -> Source {
-        self.data().source()
+        self.state.source()
     }
 
     /// How far the state is to be trusted, from 0 to 1.
     pub fn confidence(&self) -> f32 {
-        self.data().confidence()
+        self.state.confidence()
     }
 
     /// The axes with their values from 0 to 1, in the order of their names.
-    pub fn axes(&self) -> Axes<'_> {
-        self.data().axes()
-    }
-
-    /// The value of an axis, from 0 to 1, if the snapshot has it.
     ///
-    /// Walks over the axes, so the cost grows with their number.
-    pub fn get_axis_opt(&self, name: &str) -> Option<f32> {
-        self.axes()
-            .find(|&(present, _)| present == name)
-            .map(|(_, value)| value)
+    /// Allocates nothing.
+    pub fn axes(&self) -> Axes<'_> {
+        self.state.axes()
     }
 
-    /// The value of an axis, from 0 to 1: [`NEUTRAL`](Self::NEUTRAL) if the
-    /// snapshot does not have it.
+    /// The value of an axis, from 0 to 1; `None` if the snapshot does not have
+    /// the axis.
+    ///
+    /// Walks over the axes, so the cost grows with their number. Allocates
+    /// nothing.
+    pub fn get_axis_opt(&self, name: &str) -> Option<f32> {
+        self.state.get_axis_opt(name)
+    }
+
+    /// The value of an axis, from 0 to 1; [`NEUTRAL`](Self::NEUTRAL) if the
+    /// snapshot does not have the axis.
     ///
     /// The cost is that of [`get_axis_opt`](Self::get_axis_opt).
     pub fn get_axis(&self, name: &str) -> f32 {
-        self.get_axis_opt(name).unwrap_or(Self::NEUTRAL)
+        self.state.get_axis(name)
     }
 
-    fn new(data: SnapshotData) -> Self {
-        let version = Version::unpublished(Self(Form::Inline(data)));
-        Self::shared(Arc::new(version))
+    /// Of an id that is known to be valid.
+    pub(crate) fn from_parts(user_id: SmolStr, state: State) -> Self {
+        Self { user_id, state }
     }
 
-    pub(crate) fn shared(version: Arc<Version<Self>>) -> Self {
-        Self(Form::Shared(version))
-    }
-
-    /// As something that a store can publish: allocates if the data is here.
-    pub(crate) fn into_version(self) -> Arc<Version<Self>> {
-        match self.0 {
-            Form::Inline(_) => Arc::new(Version::unpublished(self)),
-            Form::Shared(version) => version,
-        }
-    }
-
-    pub(crate) fn user_id_text(&self) -> &SmolStr {
-        &self.data().user_id
-    }
-
-    #[inline]
-    fn data(&self) -> &SnapshotData {
-        let mut snapshot = self;
-        loop {
-            match &snapshot.0 {
-                Form::Inline(data) => return data,
-                // Whose value is inline.
-                Form::Shared(version) => snapshot = version.value(),
-            }
-        }
+    pub(crate) fn into_parts(self) -> (SmolStr, State) {
+        (self.user_id, self.state)
     }
 }
-
-impl PartialEq for StateSnapshot {
-    fn eq(&self, other: &Self) -> bool {
-        let (a, b) = (self.data(), other.data());
-        // The packed axes are not compared as bytes, in which 0.0 and -0.0 differ.
-        a.user_id == b.user_id
-            && a.updated_at_unix_ms == b.updated_at_unix_ms
-            && a.source() == b.source()
-            && a.confidence() == b.confidence()
-            && a.axes().eq(b.axes())
-    }
-}
-
-/// Reflexive, because no number in a snapshot can be NaN.
-impl Eq for StateSnapshot {}
 
 /// Shows at most the first four characters of the user id, and none of an id
 /// that has no more than four, since user ids can be personal data.
@@ -249,13 +219,10 @@ impl Eq for StateSnapshot {}
 /// ```
 impl fmt::Debug for StateSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StateSnapshot")
-            .field("user_id", &Redacted(self.user_id()))
-            .field("updated_at_unix_ms", &self.updated_at_unix_ms())
-            .field("source", &self.source())
-            .field("confidence", &self.confidence())
-            .field("axes", &self.axes())
-            .finish()
+        let mut shown = f.debug_struct("StateSnapshot");
+        shown.field("user_id", &Redacted(&self.user_id));
+        self.state.debug_fields(&mut shown);
+        shown.finish()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How the state in a snapshot was obtained.
+/// How a state was obtained.
 ///
 /// ```
 /// use attuned_store::Source;
@@ -23,20 +23,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// A number for each.
-    pub(super) const fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// Of a number that [`code`](Self::code) has given.
-    pub(super) const fn of_code(code: u8) -> Self {
-        match code {
-            0 => Self::SelfReport,
-            1 => Self::Inferred,
-            _ => Self::Mixed,
-        }
-    }
-
     /// The name in the published form.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -51,5 +37,56 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// A source as it lies in memory.
+// With a fourth value, any two bits are a value, and no comparison is needed to make
+// one of bits. All other values of the byte are to spare.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+pub(super) enum PackedSource {
+    SelfReport,
+    Inferred,
+    Mixed,
+    /// Nothing makes it, and it counts as mixed.
+    Unused,
+}
+
+impl PackedSource {
+    /// A number for each.
+    pub(super) const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// Of a number that [`code`](Self::code) has given.
+    #[inline]
+    pub(super) const fn of_code(code: u8) -> Self {
+        match code & 3 {
+            0 => Self::SelfReport,
+            1 => Self::Inferred,
+            2 => Self::Mixed,
+            _ => Self::Unused,
+        }
+    }
+}
+
+impl From<Source> for PackedSource {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::SelfReport => Self::SelfReport,
+            Source::Inferred => Self::Inferred,
+            Source::Mixed => Self::Mixed,
+        }
+    }
+}
+
+impl From<PackedSource> for Source {
+    fn from(packed: PackedSource) -> Self {
+        match packed {
+            PackedSource::SelfReport => Self::SelfReport,
+            PackedSource::Inferred => Self::Inferred,
+            PackedSource::Mixed | PackedSource::Unused => Self::Mixed,
+        }
     }
 }

@@ -8,7 +8,8 @@ pub const MAX_USER_ID_BYTES: usize = 256;
 /// The longest axis name, in bytes.
 pub(super) const MAX_AXIS_NAME_BYTES: usize = 64;
 
-/// Why a [`StateSnapshot`](crate::StateSnapshot) could not be built.
+/// Why a [`StateSnapshot`](crate::StateSnapshot) or a [`State`](crate::State)
+/// could not be built.
 ///
 /// The message names the field, what was wrong with it and the rule. It never
 /// holds a user id, since those can be personal data.
@@ -62,8 +63,9 @@ pub enum SnapshotError {
 
 /// Why a text is not a user id.
 ///
-/// A user id has 1 to [`MAX_USER_ID_BYTES`] bytes and consists of letters and
-/// digits of any script ([`char::is_alphanumeric`]), underscores and hyphens.
+/// A user id has 1 to [`MAX_USER_ID_BYTES`] bytes. It consists of characters that
+/// [`char::is_alphanumeric`] accepts, underscores and hyphens; see
+/// [`validate_user_id`] for what that means.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserIdError {
@@ -94,14 +96,48 @@ pub enum UserIdError {
 
 /// Checks that a text is a user id, as building a snapshot does.
 ///
-/// For backends and services that get a user id without a snapshot. Allocates
-/// nothing, and looks at no more than [`MAX_USER_ID_BYTES`].
+/// It is for backends and services that get a user id without a snapshot.
+/// Allocates nothing, and looks at no more than [`MAX_USER_ID_BYTES`].
 ///
 /// ```
 /// use attuned_store::{UserIdError, validate_user_id};
 ///
 /// assert_eq!(validate_user_id("dev_42"), Ok(()));
 /// assert_eq!(validate_user_id(""), Err(UserIdError::Empty));
+/// ```
+///
+/// # Letters and digits
+///
+/// A user id consists of letters and digits of any script, underscores and
+/// hyphens. A letter or digit is a character that [`char::is_alphanumeric`]
+/// accepts: Unicode calls it alphabetic or a number.
+///
+/// Numbers are more than the digits: `①`, `½` and `Ⅷ` are accepted. Letters are
+/// alphabetic, and so are some marks that combine with a letter, such as the vowel
+/// sign in `कि`. Other such marks are refused: accents, viramas and tone marks for
+/// instance. So many words of Hindi and Thai are no user ids.
+///
+/// A newer compiler can know a newer version of Unicode
+/// ([`char::UNICODE_VERSION`]) and thus accept more characters.
+///
+/// Ids are compared byte by byte, and nothing normalizes them. `é` is accepted
+/// where it is one character (NFC), and refused where it is an `e` and an accent
+/// (NFD).
+///
+/// ```
+/// use attuned_store::{UserIdError, validate_user_id};
+///
+/// for id in ["漢字", "Ελένη", "कि", "٣", "①", "½", "\u{e9}"] {
+///     assert_eq!(validate_user_id(id), Ok(()));
+/// }
+/// for (id, character, position) in [
+///     ("हिन्दी", '\u{94d}', 9),
+///     ("น้ำ", '\u{e49}', 3),
+///     ("e\u{301}", '\u{301}', 1),
+/// ] {
+///     let error = UserIdError::InvalidCharacter { character, position };
+///     assert_eq!(validate_user_id(id), Err(error));
+/// }
 /// ```
 ///
 /// # Errors

@@ -5,6 +5,10 @@
 //! where in the input it is, through the visitor's `expecting`. Wrapping their
 //! errors instead would hide whether the input was malformed, ended too early
 //! or could not be read.
+//!
+//! An error that a format makes before it calls a visitor does not name the
+//! field. In JSON such errors are about malformed text, a number too large for
+//! an `f64`, and half a surrogate pair.
 
 use std::fmt;
 
@@ -15,7 +19,7 @@ use serde::de::{
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use smol_str::SmolStr;
 
-use super::axes::{Axes, AxisName};
+use super::axes::{Axes, AxisList, AxisName};
 use super::builder::StateSnapshotBuilder;
 use super::validate::excerpt;
 use super::{Source, StateSnapshot};
@@ -150,7 +154,7 @@ fn build<E: de::Error>(
     updated_at_unix_ms: i64,
     source: Source,
     confidence: f32,
-    axes: Vec<(AxisName, f32)>,
+    axes: AxisList,
 ) -> Result<StateSnapshot, E> {
     StateSnapshotBuilder {
         user_id: Some(user_id),
@@ -295,7 +299,7 @@ impl<N: fmt::Display> Visitor<'_> for NumberVisitor<N> {
 struct AxesVisitor;
 
 impl<'de> DeserializeSeed<'de> for AxesVisitor {
-    type Value = Vec<(AxisName, f32)>;
+    type Value = AxisList;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -303,7 +307,7 @@ impl<'de> DeserializeSeed<'de> for AxesVisitor {
 }
 
 impl<'de> Visitor<'de> for AxesVisitor {
-    type Value = Vec<(AxisName, f32)>;
+    type Value = AxisList;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{AXES} to be a map of names to numbers")
@@ -311,7 +315,7 @@ impl<'de> Visitor<'de> for AxesVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         // Not made as large as the input claims to be: it may lie.
-        let mut axes = Vec::new();
+        let mut axes = AxisList::new();
         while let Some(name) = map.next_key_seed(AxisNameVisitor)? {
             let shown = excerpt(name.as_str());
             let value = map.next_value_seed(NumberVisitor(format_args!("axis {shown:?}")))?;

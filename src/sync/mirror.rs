@@ -225,4 +225,10 @@ impl<const N: usize> Mirror<N> {
             place.store(0, Ordering::Relaxed);
         }
     }
+
+    /// What is in the words, whether or not a reader would get it.
+    #[cfg(attuned_loom)]
+    pub fn raw_words(&self) -> [u64; N] {
+        std::array::from_fn(|at| self.words[at].load(Ordering::Relaxed))
+    }
 }

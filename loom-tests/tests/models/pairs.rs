@@ -1,20 +1,23 @@
 //! Every pair of operations on one user, from every interesting state of that user.
 //!
-//! With snapshots that are too large for the mirror: upserts and reads in every
-//! interleaving. If one of the two removes, or is about revisions, there are too many
-//! (each access of the numbers behind revisions is two steps), and loom takes the
-//! processor away from a thread that could go on at most `PREEMPTIONS_OF_LARGE` times an
-//! execution, or `PREEMPTIONS_OF_REMOVALS` if both of them remove. With snapshots that
-//! are mirrored, at most `PREEMPTIONS` times.
+//! At full depth, with snapshots that are too large for the mirror: reads with each other
+//! and with upserts in every interleaving. There are too many if both of them write, or if
+//! one removes or is about revisions (each access of the numbers behind revisions is two
+//! steps). Then loom takes the processor away from a thread that could go on at most
+//! `OF_LARGE` times an execution, or `OF_REMOVALS` if both of them remove. With snapshots
+//! that are mirrored, some or all, at most `OF_MIRRORED` times.
 
-use crate::program::{Program, Start};
+use crate::depth::Preemptions;
+use crate::program::{Program, Sizes, Start};
 use crate::specification::{Operation, User};
 
-const PREEMPTIONS: usize = 4;
+const OF_MIRRORED: Option<usize> = Some(4);
 
-const PREEMPTIONS_OF_LARGE: usize = 6;
+const OF_LARGE: Option<usize> = Some(6);
 
-const PREEMPTIONS_OF_REMOVALS: usize = 5;
+const OF_REMOVALS: Option<usize> = Some(5);
+
+const PLAIN: Option<usize> = Some(3);
 
 /// The operations that are paired with each other and with themselves.
 const OPERATIONS: [Operation; 6] = [
@@ -28,9 +31,11 @@ const OPERATIONS: [Operation; 6] = [
 ];
 
 /// Conditional operations, which are paired with each other and with these.
-const CONDITIONAL: [Operation; 3] = [
+const CONDITIONAL: [Operation; 5] = [
     Operation::UpsertIfAbsent(User::Ada),
     Operation::UpsertIfSeen(User::Ada),
+    Operation::Update(User::Ada),
+    Operation::DeleteIfSeen(User::Ada),
     Operation::ExpireOld,
 ];
 const AGAINST_CONDITIONAL: [Operation; 3] = [
@@ -46,20 +51,25 @@ pub fn programs() -> Vec<Program> {
         starts.extend((1..=retention + 1).map(Start::Versions));
         for start in starts {
             for (first, second) in pairs() {
-                let of_large = match (steps(first), steps(second)) {
-                    (Steps::Few, Steps::Few) => None,
-                    (Steps::OfRemoval, Steps::OfRemoval) => Some(PREEMPTIONS_OF_REMOVALS),
-                    _ => Some(PREEMPTIONS_OF_LARGE),
-                };
-                for (mirrored, preemption_bound) in [(false, of_large), (true, Some(PREEMPTIONS))] {
-                    programs.push(Program {
+                for sizes in [Sizes::Large, Sizes::Small, Sizes::Mixed] {
+                    let program = Program {
                         retention,
                         max_users: None,
                         start,
-                        mirrored,
+                        with_grace: false,
+                        sizes,
                         threads: vec![vec![first], vec![second]],
-                        preemption_bound,
-                    });
+                        preemptions: Preemptions {
+                            plain: PLAIN,
+                            full: match sizes {
+                                Sizes::Large => preemptions_of_large(first, second),
+                                Sizes::Small | Sizes::Mixed => OF_MIRRORED,
+                            },
+                        },
+                    };
+                    if sizes != Sizes::Mixed || program.can_be_mixed() {
+                        programs.push(program);
+                    }
                 }
             }
         }
@@ -67,20 +77,31 @@ pub fn programs() -> Vec<Program> {
     programs
 }
 
-/// How many steps an operation has, roughly.
-enum Steps {
-    Few,
-    OfRevision,
-    OfRemoval,
+fn preemptions_of_large(first: Operation, second: Operation) -> Option<usize> {
+    match (kind(first), kind(second)) {
+        (Kind::Read, Kind::Read | Kind::Write) | (Kind::Write, Kind::Read) => None,
+        (Kind::Removal, Kind::Removal) => OF_REMOVALS,
+        _ => OF_LARGE,
+    }
 }
 
-fn steps(operation: Operation) -> Steps {
+/// It decides how many steps an operation has, roughly.
+enum Kind {
+    Read,
+    Write,
+    OnRevision,
+    Removal,
+}
+
+fn kind(operation: Operation) -> Kind {
     match operation {
-        Operation::Upsert(_) | Operation::GetLatest(_) | Operation::GetHistory(..) => Steps::Few,
-        Operation::GetVersioned(_) | Operation::UpsertIfAbsent(_) | Operation::UpsertIfSeen(_) => {
-            Steps::OfRevision
-        }
-        Operation::Delete(_) | Operation::ExpireOld => Steps::OfRemoval,
+        Operation::GetLatest(_) | Operation::GetHistory(..) => Kind::Read,
+        Operation::Upsert(_) => Kind::Write,
+        Operation::GetVersioned(_)
+        | Operation::UpsertIfAbsent(_)
+        | Operation::UpsertIfSeen(_)
+        | Operation::Update(_) => Kind::OnRevision,
+        Operation::Delete(_) | Operation::DeleteIfSeen(_) | Operation::ExpireOld => Kind::Removal,
     }
 }
 

@@ -1,15 +1,16 @@
 //! Programs: what each thread does to a store in a known state, run by loom in
 //! every interleaving and judged in each.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use attuned_store::{
-    Expected, MemoryStore, StateSnapshot, StateStore, StoreError, sync::live_values,
-};
+use attuned_store::sync::{chained_drops, forget_counts, live_values};
+use attuned_store::{Expected, MemoryStore, State, StateSnapshot, StateStore, StoreError};
 
+use crate::depth::{Depth, Preemptions};
 use crate::specification::{Observed, Operation, Outcome, Specification, User, Value};
 
 /// The state of the user `Ada` before the threads start.
@@ -20,6 +21,20 @@ pub enum Start {
     Versions(usize),
 }
 
+/// Which snapshots the mirror holds. Its stand-in wants the first version of a timeline to
+/// be one of them if any is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sizes {
+    /// None.
+    #[default]
+    Large,
+    /// All.
+    Small,
+    /// The first one and some of the others. Programs with these bring nobody, and remove
+    /// nobody.
+    Mixed,
+}
+
 /// What is run.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -27,13 +42,12 @@ pub struct Program {
     /// The bound on users, if there is one.
     pub max_users: Option<usize>,
     pub start: Start,
-    /// Whether the snapshots are small enough for the mirror.
-    pub mirrored: bool,
+    /// Whether the user `Grace` has a version before the threads start, too.
+    pub with_grace: bool,
+    pub sizes: Sizes,
     /// What each thread does; the first one is the thread that joins the others.
     pub threads: Vec<Vec<Operation>>,
-    /// How often loom may take the processor away from a thread that could go
-    /// on; `None` for as often as possible, which is every interleaving.
-    pub preemption_bound: Option<usize>,
+    pub preemptions: Preemptions,
 }
 
 impl Program {
@@ -60,14 +74,31 @@ impl Program {
             .collect();
         let bound = self
             .max_users
-            .map(|max_users| format!("at most {max_users} user, "))
+            .map(|max_users| format!("room for {max_users}, "))
             .unwrap_or_default();
-        let mirrored = if self.mirrored { "mirrored, " } else { "" };
+        let sizes = match self.sizes {
+            Sizes::Large => "",
+            Sizes::Small => "mirrored, ",
+            Sizes::Mixed => "large and small, ",
+        };
+        let grace = if self.with_grace {
+            ", other user present"
+        } else {
+            ""
+        };
         format!(
-            "retention {}, {mirrored}{bound}{start}: {}",
+            "retention {}, {sizes}{bound}{start}{grace}: {}",
             self.retention,
             threads.join(" | ")
         )
+    }
+
+    /// Whether it keeps to [`Sizes::Mixed`].
+    pub fn can_be_mixed(&self) -> bool {
+        let mut operations = self.threads.iter().flatten();
+        matches!(self.start, Start::Versions(_))
+            && operations
+                .all(|operation| !operation.removes() && operation.user() == Some(User::Ada))
     }
 
     /// Runs the program in every interleaving that loom finds and returns how
@@ -77,11 +108,11 @@ impl Program {
     ///
     /// With the operations as they happened, in the first execution that no
     /// sequential order explains, or after which the store owns more or less
-    /// than its state implies.
-    pub fn check(&self) -> usize {
+    /// than it may.
+    pub fn check(&self, depth: Depth) -> usize {
         let executions = Arc::new(AtomicUsize::new(0));
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = self.preemption_bound;
+        builder.preemption_bound = self.preemptions.at(depth);
         builder.max_branches = 10_000;
         let program = self.clone();
         builder.check({
@@ -96,24 +127,112 @@ impl Program {
 
     /// One execution.
     fn execute(&self) {
+        forget_counts();
         let mut builder = MemoryStore::builder().history(self.retention);
         if let Some(max_users) = self.max_users {
             builder = builder.max_users(max_users);
         }
         let store = builder.build().expect("a valid configuration");
         let run = Run {
-            mirrored: self.mirrored,
+            sizes: self.sizes,
             ..Run::default()
         };
         let mut seen = Expected::Absent;
 
         let mut start = Specification::new(self.retention, self.max_users);
-        let conditional = self.threads.iter().flatten().any(|operation| {
-            matches!(
-                operation,
-                Operation::UpsertIfSeen(_) | Operation::UpsertIfAbsent(_)
-            )
+        for (index, operation) in self.preparation().into_iter().enumerate() {
+            let value = -1 - index as Value;
+            let outcome = perform(&store, operation, value, self.sizes, &mut seen);
+            assert!(
+                start.apply(operation, value, &outcome),
+                "{operation}: {outcome:?}"
+            );
+        }
+
+        let observed = store.pin(|view| {
+            // A reader who stays has found them before the threads start, so their
+            // timelines are there to the end, removed or not. Whatever is alive then
+            // is alive because a timeline has it.
+            for user in self.users() {
+                let _ = view.contains(user.id());
+            }
+            self.run_threads(&store, &run, seen);
+            let observed = run.observed();
+            let Some(end) = start.after(&observed) else {
+                panic!(
+                    "no sequential order explains what was seen.\n{}\nfrom {start:?}:\n{}",
+                    self.name(),
+                    describe(&observed)
+                );
+            };
+            let (live, owned) = (live_values(), end.owned());
+            assert!(
+                owned.contains(&live),
+                "the store owns {live} snapshots, where {owned:?} may be: {}\n{}",
+                self.name(),
+                describe(&observed)
+            );
+            assert_eq!(
+                store.len(),
+                end.users(),
+                "the map holds entries of others than its users: {}\n{}",
+                self.name(),
+                describe(&observed)
+            );
+            observed
         });
+        let told = || format!("{}\n{}", self.name(), describe(&observed));
+        drop(store);
+        let live = live_values();
+        assert_eq!(live, 0, "snapshots outlive the store: {}", told());
+        let chained = chained_drops();
+        assert_eq!(chained, 0, "snapshots owned those before: {}", told());
+    }
+
+    /// What each thread does, and afterwards what is left, which must be explained by the
+    /// same order.
+    fn run_threads(&self, store: &MemoryStore, run: &Run, seen: Expected) {
+        let others: Vec<_> = (1..self.threads.len())
+            .map(|thread| {
+                let (store, run) = (store.clone(), run.clone());
+                let operations = self.threads[thread].clone();
+                loom::thread::spawn(move || run.thread(thread, &store, &operations, seen))
+            })
+            .collect();
+        run.thread(0, store, &self.threads[0], seen);
+        for other in others {
+            other.join().expect("a model thread does not panic");
+        }
+        for user in self.users() {
+            let operations = [
+                Operation::GetLatest(user),
+                Operation::GetVersioned(user),
+                Operation::GetHistory(user, usize::MAX),
+                Operation::GetHistory(user, 1),
+            ];
+            run.thread(self.threads.len(), store, &operations, seen);
+        }
+    }
+
+    /// Whom it is about.
+    fn users(&self) -> BTreeSet<User> {
+        let operations = self.threads.iter().flatten();
+        let mut users: BTreeSet<User> = operations
+            .filter_map(|operation| operation.user())
+            .collect();
+        users.insert(User::Ada);
+        if self.with_grace {
+            users.insert(User::Grace);
+        }
+        users
+    }
+
+    /// What is done before the threads start.
+    fn preparation(&self) -> Vec<Operation> {
+        let operations = || self.threads.iter().flatten();
+        if self.sizes == Sizes::Mixed {
+            assert!(self.can_be_mixed(), "{}", self.name());
+        }
         let mut preparation = match self.start {
             Start::Absent => vec![],
             // The revision is seen, so that one that repeats is noticed.
@@ -124,67 +243,16 @@ impl Program {
             ],
             Start::Versions(versions) => vec![Operation::Upsert(User::Ada); versions],
         };
-        if conditional {
+        if self.with_grace {
+            preparation.extend([
+                Operation::Upsert(User::Grace),
+                Operation::GetVersioned(User::Grace),
+            ]);
+        }
+        if self.with_grace || operations().any(|operation| operation.is_conditional()) {
             preparation.push(Operation::GetVersioned(User::Ada));
         }
-        for (index, operation) in preparation.into_iter().enumerate() {
-            let value = -1 - index as Value;
-            let outcome = perform(&store, operation, value, self.mirrored, &mut seen);
-            assert!(
-                start.apply(operation, value, &outcome),
-                "{operation}: {outcome:?}"
-            );
-        }
-
-        let others: Vec<_> = (1..self.threads.len())
-            .map(|thread| {
-                let (store, run) = (store.clone(), run.clone());
-                let operations = self.threads[thread].clone();
-                loom::thread::spawn(move || run.thread(thread, &store, &operations, seen))
-            })
-            .collect();
-        run.thread(0, &store, &self.threads[0], seen);
-        for other in others {
-            other.join().expect("a model thread does not panic");
-        }
-
-        // What is left must be explained by the same order.
-        for user in [User::Ada, User::Grace] {
-            run.thread(
-                self.threads.len(),
-                &store,
-                &[
-                    Operation::GetLatest(user),
-                    Operation::GetVersioned(user),
-                    Operation::GetHistory(user, usize::MAX),
-                    Operation::GetHistory(user, 1),
-                ],
-                seen,
-            );
-        }
-        let observed = run.observed();
-        let Some(end) = start.after(&observed) else {
-            panic!(
-                "no sequential order explains what was seen.\n{}\nfrom {start:?}:\n{}",
-                self.name(),
-                describe(&observed)
-            );
-        };
-        assert_eq!(
-            live_values(),
-            end.owned(),
-            "the store owns another number of snapshots than its state has.\n{}\n{}",
-            self.name(),
-            describe(&observed)
-        );
-        drop(store);
-        assert_eq!(
-            live_values(),
-            0,
-            "snapshots outlive the store.\n{}\n{}",
-            self.name(),
-            describe(&observed)
-        );
+        preparation
     }
 }
 
@@ -192,7 +260,7 @@ impl Program {
 /// not see them: they must not order what they observe.
 #[derive(Clone, Default)]
 struct Run {
-    mirrored: bool,
+    sizes: Sizes,
     clock: Arc<AtomicUsize>,
     observed: Arc<Mutex<Vec<Observed>>>,
 }
@@ -208,7 +276,7 @@ impl Run {
         for (index, &operation) in operations.iter().enumerate() {
             let value = (10 * thread + index) as Value;
             let called = self.clock.fetch_add(1, Ordering::SeqCst);
-            let outcome = perform(store, operation, value, self.mirrored, &mut seen);
+            let outcome = perform(store, operation, value, self.sizes, &mut seen);
             let returned = self.clock.fetch_add(1, Ordering::SeqCst);
             self.observed
                 .lock()
@@ -238,25 +306,33 @@ fn perform(
     memory: &MemoryStore,
     operation: Operation,
     value: Value,
-    mirrored: bool,
+    sizes: Sizes,
     seen: &mut Expected,
 ) -> Outcome {
     let store: &dyn StateStore = memory;
+    let is_small = match sizes {
+        Sizes::Large => false,
+        Sizes::Small => true,
+        // Every other one, in the order of the threads, and of each thread.
+        Sizes::Mixed => (value / 10 + value % 10) % 2 != 0,
+    };
     // Together too large.
     let axes = ["first_axis", "second_axis", "third_axis", "fourth_axis"];
-    let axes = if mirrored { &axes[..0] } else { &axes };
-    let snapshot = |user: User| {
+    let axes = if is_small { &axes[..0] } else { &axes };
+    let builder = || {
         StateSnapshot::builder()
-            .user_id(user.id())
             .updated_at(value)
             .axes(axes.iter().map(|name| (name, 0.5)))
-            .build()
-            .expect("a valid snapshot")
+    };
+    let snapshot = |user: User| {
+        let snapshot = builder().user_id(user.id()).build();
+        snapshot.expect("a valid snapshot")
     };
     let upsert_if = |user, expected| match poll(store.upsert_if(snapshot(user), expected)) {
         Ok(revision) => Outcome::Written(expected, revision),
         Err(StoreError::Conflict { actual, .. }) => Outcome::Conflict(expected, actual),
-        Err(error) => panic!("a conditional write succeeds or conflicts: {error}"),
+        Err(StoreError::CapacityExceeded { .. }) => Outcome::Refused,
+        Err(error) => panic!("a conditional write succeeds, conflicts or is refused: {error}"),
     };
     match operation {
         Operation::Upsert(user) => match poll(store.upsert_latest(snapshot(user))) {
@@ -272,16 +348,32 @@ fn perform(
             }
             outcome
         }
-        Operation::ExpireOld => Outcome::Expired(memory.expire_before(0)),
+        Operation::ExpireOld => {
+            Outcome::Expired(memory.retain(|_, state| state.updated_at_unix_ms() >= 0))
+        }
+        Operation::Update(user) => {
+            let mut latest = None;
+            let updated = memory.update(user.id(), |current| {
+                latest = current.map(State::updated_at_unix_ms);
+                builder()
+            });
+            let written = updated.expect("an update succeeds").expect("it writes");
+            Outcome::Updated(latest, written.revision)
+        }
+        Operation::DeleteIfSeen(user) => match memory.remove_if(user.id(), *seen) {
+            Ok(removed) => Outcome::Removed(*seen, removed),
+            Err(StoreError::Conflict { actual, .. }) => Outcome::Conflict(*seen, actual),
+            Err(error) => panic!("a conditional removal succeeds or conflicts: {error}"),
+        },
         Operation::GetLatest(user) => {
             let latest = complete(store.get_latest(user.id()));
             Outcome::Latest(latest.map(|snapshot| snapshot.updated_at_unix_ms()))
         }
         Operation::GetVersioned(user) => {
-            let latest = complete(store.get_versioned(user.id()));
-            *seen = Expected::unchanged(latest.as_ref());
+            let latest = complete(store.get_latest_versioned(user.id()));
+            *seen = Expected::from(latest.as_ref());
             Outcome::Versioned(
-                latest.map(|latest| (latest.snapshot.updated_at_unix_ms(), latest.revision)),
+                latest.map(|latest| (latest.value.updated_at_unix_ms(), latest.revision)),
             )
         }
         Operation::GetHistory(user, limit) => {

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::ops::RangeInclusive;
 
+use attuned_store::sync::{slack, stride};
 use attuned_store::{Expected, Revision};
 
-/// Users of a model. Two are enough: operations on different users meet only
-/// in the map.
+/// Users of a model. Operations on different users meet only in the map, in the floor of
+/// revisions, and in the bound on users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum User {
     Ada,
     Grace,
+    Alan,
 }
 
 impl User {
@@ -18,11 +21,12 @@ impl User {
         match self {
             Self::Ada => "ada",
             Self::Grace => "grace",
+            Self::Alan => "alan",
         }
     }
 }
 
-/// An operation of the trait.
+/// An operation of the trait, or one of the store's own that it has beside those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Upsert(User),
@@ -35,9 +39,46 @@ pub enum Operation {
     /// A write on condition that the user is as this thread saw them last, or as
     /// they were at the start.
     UpsertIfSeen(User),
+    /// A write of what a closure makes of the latest snapshot.
+    Update(User),
+    /// A removal on the condition of `UpsertIfSeen`.
+    DeleteIfSeen(User),
     /// Conditional removal: of all users whose latest snapshot is one of those
     /// from the start.
     ExpireOld,
+}
+
+impl Operation {
+    /// Whom it is about; `None` if it is about all users.
+    pub fn user(self) -> Option<User> {
+        match self {
+            Self::Upsert(user)
+            | Self::GetLatest(user)
+            | Self::GetVersioned(user)
+            | Self::GetHistory(user, _)
+            | Self::Delete(user)
+            | Self::UpsertIfAbsent(user)
+            | Self::UpsertIfSeen(user)
+            | Self::Update(user)
+            | Self::DeleteIfSeen(user) => Some(user),
+            Self::ExpireOld => None,
+        }
+    }
+
+    /// Whether it depends on what its thread knows of the user.
+    pub fn is_conditional(self) -> bool {
+        matches!(
+            self,
+            Self::UpsertIfAbsent(_) | Self::UpsertIfSeen(_) | Self::DeleteIfSeen(_)
+        )
+    }
+
+    pub fn removes(self) -> bool {
+        matches!(
+            self,
+            Self::Delete(_) | Self::DeleteIfSeen(_) | Self::ExpireOld
+        )
+    }
 }
 
 impl fmt::Display for Operation {
@@ -50,11 +91,14 @@ impl fmt::Display for Operation {
             Self::Delete(user) => ("delete", user),
             Self::UpsertIfAbsent(user) => ("upsert_if absent", user),
             Self::UpsertIfSeen(user) => ("upsert_if as seen", user),
-            Self::ExpireOld => return f.write_str("expire_before"),
+            Self::Update(user) => ("update", user),
+            Self::DeleteIfSeen(user) => ("delete as seen", user),
+            Self::ExpireOld => return f.write_str("retain"),
         };
         match user {
             User::Ada => f.write_str(name),
             User::Grace => write!(f, "{name}(other user)"),
+            User::Alan => write!(f, "{name}(third user)"),
         }
     }
 }
@@ -71,8 +115,12 @@ pub enum Outcome {
     Refused,
     /// A conditional write succeeded.
     Written(Expected, Revision),
-    /// A conditional write found something else.
+    /// A conditional removal succeeded; whether somebody was there.
+    Removed(Expected, bool),
+    /// A conditional write or removal found something else.
     Conflict(Expected, Option<Revision>),
+    /// An update, which saw this and wrote with that revision.
+    Updated(Option<Value>, Revision),
     Latest(Option<Value>),
     Versioned(Option<(Value, Revision)>),
     History(Vec<Value>),
@@ -92,14 +140,22 @@ pub struct Observed {
     pub returned: usize,
 }
 
-/// A store as a user thinks of it: a list for each user, newest first.
+/// A store as a user thinks of it: a list for each user.
 #[derive(Clone, Debug)]
 pub struct Specification {
     retention: usize,
     max_users: Option<usize>,
-    users: BTreeMap<User, VecDeque<Value>>,
+    users: BTreeMap<User, Life>,
     /// The last revision of each user that was seen, and whose it was.
     revisions: BTreeMap<User, (Revision, Value)>,
+}
+
+/// A user, from their first write or the first one after a removal.
+#[derive(Clone, Debug, Default)]
+struct Life {
+    /// Newest first.
+    history: VecDeque<Value>,
+    writes: usize,
 }
 
 impl Specification {
@@ -130,9 +186,18 @@ impl Specification {
             Operation::ExpireOld => {
                 let before = self.users.len();
                 self.users
-                    .retain(|_, history| history.front().is_some_and(|&latest| latest >= 0));
+                    .retain(|_, life| life.history.front().is_some_and(|&latest| latest >= 0));
                 *outcome == Outcome::Expired(before - self.users.len())
             }
+            Operation::Update(user) => match *outcome {
+                Outcome::Updated(latest, revision) => {
+                    let seen = latest == self.latest(user);
+                    self.write(user, value);
+                    seen && self.admits(user, value, revision)
+                }
+                _ => false,
+            },
+            Operation::DeleteIfSeen(user) => self.apply_conditional_removal(user, outcome),
             Operation::GetLatest(user) => *outcome == Outcome::Latest(self.latest(user)),
             Operation::GetVersioned(user) => match (self.latest(user), outcome) {
                 (None, Outcome::Versioned(None)) => true,
@@ -142,7 +207,8 @@ impl Specification {
                 _ => false,
             },
             Operation::GetHistory(user, limit) => {
-                let history = self.users.get(&user).into_iter().flatten();
+                let lives = self.users.get(&user).into_iter();
+                let history = lives.flat_map(|life| &life.history);
                 *outcome == Outcome::History(history.take(limit).copied().collect())
             }
             Operation::Delete(user) => {
@@ -151,31 +217,55 @@ impl Specification {
         }
     }
 
-    /// A revision that a write expects was seen before, so the specification
-    /// knows which value it is of, unless a later one has been seen since.
     fn apply_conditional(&mut self, user: User, value: Value, outcome: &Outcome) -> bool {
-        let latest = self.latest(user);
-        let as_expected = |known: &BTreeMap<_, _>, expected| match (expected, latest) {
-            (Expected::Absent, latest) => latest.is_none(),
-            (Expected::At(revision), Some(latest)) => known.get(&user) == Some(&(revision, latest)),
-            (Expected::At(_), None) => false,
-        };
         match *outcome {
             Outcome::Written(expected, revision) => {
-                let admitted = as_expected(&self.revisions, expected);
+                let admitted = self.is_as_expected(user, expected);
                 self.write(user, value);
                 admitted && self.admits(user, value, revision)
             }
-            Outcome::Conflict(expected, actual) => {
-                !as_expected(&self.revisions, expected)
-                    && match (latest, actual) {
-                        (None, None) => true,
-                        (Some(latest), Some(actual)) => self.admits(user, latest, actual),
-                        _ => false,
-                    }
-            }
+            Outcome::Refused => !self.has_room_for(user),
+            Outcome::Conflict(expected, actual) => self.admits_conflict(user, expected, actual),
             _ => false,
         }
+    }
+
+    fn apply_conditional_removal(&mut self, user: User, outcome: &Outcome) -> bool {
+        match *outcome {
+            Outcome::Removed(expected, removed) => {
+                let admitted = self.is_as_expected(user, expected);
+                admitted && self.users.remove(&user).is_some() == removed
+            }
+            Outcome::Conflict(expected, actual) => self.admits_conflict(user, expected, actual),
+            _ => false,
+        }
+    }
+
+    /// A revision that is expected was seen before, so the specification
+    /// knows which value it is of, unless a later one has been seen since.
+    fn is_as_expected(&self, user: User, expected: Expected) -> bool {
+        match (expected, self.latest(user)) {
+            (Expected::Any, _) => true,
+            (Expected::Absent, latest) => latest.is_none(),
+            (Expected::At(revision), Some(latest)) => {
+                self.revisions.get(&user) == Some(&(revision, latest))
+            }
+            (Expected::At(_), None) => false,
+        }
+    }
+
+    fn admits_conflict(
+        &mut self,
+        user: User,
+        expected: Expected,
+        actual: Option<Revision>,
+    ) -> bool {
+        !self.is_as_expected(user, expected)
+            && match (self.latest(user), actual) {
+                (None, None) => true,
+                (Some(latest), Some(actual)) => self.admits(user, latest, actual),
+                _ => false,
+            }
     }
 
     fn has_room_for(&self, user: User) -> bool {
@@ -184,13 +274,14 @@ impl Specification {
     }
 
     fn write(&mut self, user: User, value: Value) {
-        let history = self.users.entry(user).or_default();
-        history.push_front(value);
-        history.truncate(self.retention);
+        let life = self.users.entry(user).or_default();
+        life.writes += 1;
+        life.history.push_front(value);
+        life.history.truncate(self.retention);
     }
 
     fn latest(&self, user: User) -> Option<Value> {
-        self.users.get(&user)?.front().copied()
+        self.users.get(&user)?.history.front().copied()
     }
 
     /// What revision a write has is for the store to choose, but it is greater
@@ -203,9 +294,17 @@ impl Specification {
         }
     }
 
-    /// How many snapshots the store should own.
-    pub fn owned(&self) -> usize {
-        self.users.values().map(VecDeque::len).sum()
+    /// How many users there are.
+    pub fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// How many snapshots the store may own, when nobody is at work: none of a user who
+    /// was removed.
+    pub fn owned(&self) -> RangeInclusive<usize> {
+        let lives = || self.users.values();
+        let most = |life: &Life| most_owned(life.writes, self.retention);
+        lives().map(|life| life.history.len()).sum()..=lives().map(most).sum()
     }
 
     /// The specification after some order of these operations that respects
@@ -233,4 +332,22 @@ impl Specification {
             next.after(&others)
         })
     }
+}
+
+/// How many of so many versions of one user are owned at the most, with whichever of them
+/// handed over late.
+///
+/// The chain was cut behind some anchor, which it still owns. Those that came after it are in
+/// the queue, and the queue has room for a certain number; so at least all but so many of
+/// the newest have been cut behind. An anchor that is in the queue though the chain was cut
+/// behind a later one takes the place of one of those.
+fn most_owned(versions: usize, retention: usize) -> usize {
+    let superseded = retention - 1;
+    if superseded == 0 {
+        return versions.min(1);
+    }
+    let stride = stride(superseded) as usize;
+    let anchors = superseded.div_ceil(stride) + slack(superseded).div_ceil(stride);
+    let cut_at = (versions.saturating_sub(1) / stride).saturating_sub(anchors) * stride;
+    versions - cut_at.saturating_sub(1)
 }

@@ -3,12 +3,16 @@
 //! There are too many interleavings of these to run them all, so loom takes the
 //! processor away from a thread that could go on at most `PREEMPTIONS` times an
 //! execution (a thread that ends or waits does not count). Most races that are
-//! known need one or two. The pairs have no such bound.
+//! known need one or two.
 
-use crate::program::{Program, Start};
+use crate::depth::Preemptions;
+use crate::program::{Program, Sizes, Start};
 use crate::specification::{Operation, User};
 
-const PREEMPTIONS: usize = 3;
+const PREEMPTIONS: Preemptions = Preemptions {
+    plain: Some(2),
+    full: Some(3),
+};
 
 const UPSERT: Operation = Operation::Upsert(User::Ada);
 const LATEST: Operation = Operation::GetLatest(User::Ada);
@@ -18,6 +22,8 @@ const SEEN: Operation = Operation::UpsertIfSeen(User::Ada);
 const ABSENT: Operation = Operation::UpsertIfAbsent(User::Ada);
 const EXPIRE: Operation = Operation::ExpireOld;
 const DELETE: Operation = Operation::Delete(User::Ada);
+const DELETE_SEEN: Operation = Operation::DeleteIfSeen(User::Ada);
+const UPDATE: Operation = Operation::Update(User::Ada);
 
 /// What each thread does.
 const THREADS: &[&[&[Operation]]] = &[
@@ -28,6 +34,8 @@ const THREADS: &[&[&[Operation]]] = &[
     &[&[UPSERT, UPSERT], &[HISTORY]],
     &[&[UPSERT, UPSERT], &[HISTORY, LATEST]],
     &[&[UPSERT, UPSERT], &[UPSERT, HISTORY]],
+    // Two who hand over, and take out what the other one has handed over.
+    &[&[UPSERT, UPSERT], &[UPSERT, UPSERT]],
     // First inserts that race, all three of them, and are all kept.
     &[&[UPSERT], &[UPSERT], &[UPSERT]],
     // Removal against writers, and against the user's return.
@@ -49,6 +57,11 @@ const THREADS: &[&[&[Operation]]] = &[
     &[&[SEEN, SEEN], &[SEEN, VERSIONED]],
     &[&[SEEN], &[DELETE, UPSERT]],
     &[&[ABSENT], &[ABSENT], &[DELETE]],
+    &[&[UPDATE], &[UPDATE], &[UPSERT]],
+    &[&[UPDATE], &[DELETE, UPSERT]],
+    &[&[DELETE_SEEN], &[SEEN], &[UPSERT]],
+    &[&[DELETE_SEEN], &[UPSERT], &[HISTORY]],
+    &[&[DELETE_SEEN, ABSENT], &[UPSERT, VERSIONED]],
     // What is written after the decision to remove the former survives it.
     &[&[EXPIRE], &[UPSERT], &[HISTORY]],
     &[&[EXPIRE], &[DELETE, UPSERT]],
@@ -68,14 +81,20 @@ pub fn programs() -> Vec<Program> {
         starts.dedup();
         for start in starts {
             for threads in THREADS {
-                programs.push(Program {
-                    retention,
-                    max_users: None,
-                    start,
-                    mirrored: true,
-                    threads: threads.iter().map(|thread| thread.to_vec()).collect(),
-                    preemption_bound: Some(PREEMPTIONS),
-                });
+                for sizes in [Sizes::Small, Sizes::Mixed] {
+                    let program = Program {
+                        retention,
+                        max_users: None,
+                        start,
+                        with_grace: false,
+                        sizes,
+                        threads: threads.iter().map(|thread| thread.to_vec()).collect(),
+                        preemptions: PREEMPTIONS,
+                    };
+                    if sizes != Sizes::Mixed || program.can_be_mixed() {
+                        programs.push(program);
+                    }
+                }
             }
         }
     }

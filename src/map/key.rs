@@ -1,4 +1,4 @@
-//! User ids as keys of the map.
+//! Keys as the map keeps them and is asked for them.
 //!
 //! They hash as their bytes and nothing else. A `str` adds a byte that keeps
 //! several texts in one hash apart, which a key that is a single text does not
@@ -10,16 +10,16 @@ use smol_str::SmolStr;
 
 use crate::sync::Equivalent;
 
-/// A user id as the map keeps it: in the entry itself, up to 23 bytes.
+/// A key as the map keeps it: in the entry itself, up to 23 bytes.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct UserKey(SmolStr);
+pub(super) struct OwnedKey(SmolStr);
 
-/// A user id as the map is asked for it.
-pub(super) struct UserId<'a>(pub(super) &'a str);
+/// A key as the map is asked for it.
+pub(super) struct BorrowedKey<'a>(pub(super) &'a str);
 
-impl UserKey {
-    pub(super) fn new(user_id: SmolStr) -> Self {
-        Self(user_id)
+impl OwnedKey {
+    pub(super) fn new(key: SmolStr) -> Self {
+        Self(key)
     }
 
     pub(super) fn text(&self) -> &SmolStr {
@@ -31,27 +31,27 @@ impl UserKey {
     }
 }
 
-impl Hash for UserKey {
+impl Hash for OwnedKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        UserId(&self.0).hash(state);
+        BorrowedKey(&self.0).hash(state);
     }
 }
 
-impl Hash for UserId<'_> {
+impl Hash for BorrowedKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.0.as_bytes());
     }
 }
 
-impl Equivalent<UserKey> for UserId<'_> {
+impl Equivalent<OwnedKey> for BorrowedKey<'_> {
     #[inline]
-    fn equivalent(&self, key: &UserKey) -> bool {
+    fn equivalent(&self, key: &OwnedKey) -> bool {
         same_bytes(self.0.as_bytes(), key.as_str().as_bytes())
     }
 }
 
 /// Equality, without the call that the comparison of slices makes, for the lengths
-/// that nearly all ids have: every operation pays for it.
+/// that nearly all keys have: every operation pays for it.
 #[inline]
 fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len()

@@ -1,9 +1,9 @@
 //! What can go wrong in a store.
 
 use std::error::Error;
-use std::fmt;
 
-use crate::revision::{Expected, Revision};
+use crate::map::MapError;
+use crate::revision::{Expected, Found, Revision};
 use crate::snapshot::{SnapshotError, UserIdError};
 
 /// The result of a store's operation.
@@ -90,14 +90,19 @@ impl StoreError {
     }
 }
 
-/// What a conditional write found.
-struct Found(Option<Revision>);
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(revision) => Expected::At(revision).fmt(f),
-            None => Expected::Absent.fmt(f),
+impl StoreError {
+    /// What a map refuses, for the user with this id.
+    pub(crate) fn of_map(error: MapError, user_id: &str) -> Self {
+        match error {
+            MapError::Conflict { expected, actual } => Self::Conflict {
+                user_id: user_id.to_owned(),
+                expected,
+                actual,
+            },
+            MapError::Full { max_keys } => Self::CapacityExceeded {
+                max_users: max_keys,
+            },
+            error @ MapError::ThreadEnding => Self::internal(error),
         }
     }
 }

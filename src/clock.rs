@@ -1,0 +1,49 @@
+//! The time as this crate has it: milliseconds since the Unix epoch.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The time now.
+#[inline]
+pub(crate) fn unix_ms_now() -> i64 {
+    unix_ms(SystemTime::now())
+}
+
+/// Milliseconds since the Unix epoch, negative before it, and at the nearest end of `i64`
+/// for a clock that is set beyond it.
+#[inline]
+pub(crate) fn unix_ms(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => whole_ms(since).unwrap_or(i64::MAX),
+        Err(before) => whole_ms(before.duration()).map_or(i64::MIN, |ms| -ms),
+    }
+}
+
+// `Duration::as_millis` computes with 128 bits, which every write would pay for.
+#[inline]
+fn whole_ms(duration: Duration) -> Option<i64> {
+    let seconds = i64::try_from(duration.as_secs()).ok()?;
+    let ms = seconds.checked_mul(1_000)?;
+    ms.checked_add(i64::from(duration.subsec_millis()))
+}
+
+#[cfg(all(test, not(attuned_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_setting_of_the_clock_gives_a_timestamp() {
+        let ms = Duration::from_millis(1_500);
+        assert_eq!(unix_ms(UNIX_EPOCH), 0);
+        assert_eq!(unix_ms(UNIX_EPOCH + ms), 1_500);
+        assert_eq!(unix_ms(UNIX_EPOCH - ms), -1_500);
+
+        // More milliseconds than fit, where the platform's clock goes that far.
+        let beyond = Duration::from_secs(i64::MAX as u64 / 1_000 + 1);
+        if let Some(time) = UNIX_EPOCH.checked_add(beyond) {
+            assert_eq!(unix_ms(time), i64::MAX);
+        }
+        if let Some(time) = UNIX_EPOCH.checked_sub(beyond) {
+            assert_eq!(unix_ms(time), i64::MIN);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! How a [`HistoryMap`] is set up, and which settings are refused.
+
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+
+use super::bound::Bound;
+use super::error::ConfigError;
+use super::hasher::DefaultHashBuilder;
+use super::retention::Retention;
+use super::small_value::{Mirrored, Mirroring, SmallValue, Unmirrored};
+use super::stats::Tally;
+use super::timeline::RevisionFloor;
+use super::{DriveWhenDropped, HistoryMap};
+use crate::sync::{HashMap, ResizeMode};
+
+/// The longest history that can be asked for, in entries a key: 65,536.
+///
+/// A key's queue is allocated whole, 4 bytes an entry. A use that needs longer histories
+/// wants a log, not a map of states.
+pub const MAX_HISTORY: usize = 1 << 16;
+
+/// The largest capacity that can be asked for, in keys: 67,108,864.
+///
+/// It bounds what is allocated up front, 1.2 GB at the most, not how many keys
+/// a map can hold.
+pub const MAX_CAPACITY: usize = 1 << 26;
+
+/// Builds a [`HistoryMap`]; made by [`HistoryMap::builder`].
+///
+/// ```
+/// use attuned_store::{ConfigError, HistoryMap};
+///
+/// let map = HistoryMap::<String>::builder()
+///     .history(50)
+///     .capacity(100_000)
+///     .build()?;
+/// assert!(map.is_empty());
+///
+/// let refused = HistoryMap::<String>::builder().history(0).build();
+/// assert_eq!(refused.unwrap_err(), ConfigError::HistoryZero);
+/// # Ok::<(), ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct HistoryMapBuilder<V, M = Unmirrored, S = DefaultHashBuilder> {
+    settings: Settings<S>,
+    values: PhantomData<fn() -> (V, M)>,
+}
+
+/// What a map, and a store built on one, can be told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings<S> {
+    /// `None`: only the latest value is kept.
+    pub(crate) history: Option<usize>,
+    pub(crate) capacity: usize,
+    pub(crate) max_keys: Option<usize>,
+    pub(crate) hasher: S,
+}
+
+impl Default for Settings<DefaultHashBuilder> {
+    fn default() -> Self {
+        Self {
+            history: None,
+            capacity: 0,
+            max_keys: None,
+            hasher: DefaultHashBuilder::default(),
+        }
+    }
+}
+
+impl<S> Settings<S> {
+    pub(crate) fn with_hasher<H>(self, hasher: H) -> Settings<H> {
+        Settings {
+            history: self.history,
+            capacity: self.capacity,
+            max_keys: self.max_keys,
+            hasher,
+        }
+    }
+}
+
+impl<S: BuildHasher + Send + Sync> Settings<S> {
+    /// The map with these settings.
+    pub(crate) fn build<V, M>(self) -> Result<HistoryMap<V, M, S>, ConfigError>
+    where
+        V: Clone + Send + Sync + 'static,
+        M: Mirroring<V>,
+    {
+        match self.history {
+            Some(0) => return Err(ConfigError::HistoryZero),
+            Some(requested) if requested > MAX_HISTORY => {
+                return Err(ConfigError::HistoryTooLarge {
+                    requested,
+                    max: MAX_HISTORY,
+                });
+            }
+            _ => {}
+        }
+        let requested = self.capacity;
+        if requested > MAX_CAPACITY {
+            return Err(ConfigError::CapacityTooLarge {
+                requested,
+                max: MAX_CAPACITY,
+            });
+        }
+        if self.max_keys == Some(0) {
+            return Err(ConfigError::MaximumZero);
+        }
+        // papaya (0.2.5) aborts the process if it cannot have its table: a pointer
+        // and a byte for each slot, of which it makes up to 8 for 3 keys.
+        if Vec::<[u8; 24]>::new().try_reserve_exact(requested).is_err() {
+            return Err(ConfigError::CapacityUnavailable { requested });
+        }
+        let timelines = HashMap::builder()
+            .capacity(self.capacity)
+            .hasher(self.hasher)
+            // An incremental resize would leave readers to search two tables
+            // until enough new keys have come along to finish it.
+            .resize_mode(ResizeMode::Blocking)
+            .build();
+        Ok(HistoryMap {
+            timelines,
+            after_timelines: DriveWhenDropped,
+            retention: Retention::new(self.history.unwrap_or(1)),
+            revision_floor: RevisionFloor::default(),
+            bound: self.max_keys.map(Bound::new),
+            tally: Tally::default(),
+            mirroring: PhantomData,
+        })
+    }
+}
+
+impl<V> HistoryMapBuilder<V> {
+    pub(super) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            values: PhantomData,
+        }
+    }
+}
+
+impl<V, M, S> HistoryMapBuilder<V, M, S> {
+    /// Keeps the newest `entries` values of each key, the latest included:
+    /// 1 to [`MAX_HISTORY`]. Without this call only the latest value is kept.
+    ///
+    /// A key that was written once pays nothing for it. A key's queue is
+    /// allocated at one of its first four superseding writes: some 500 bytes and 4 bytes
+    /// an entry (16 for histories of at most 16 entries). What has left a history is kept a
+    /// little longer, see [Memory](HistoryMap#memory).
+    pub fn history(mut self, entries: usize) -> Self {
+        self.settings.history = Some(entries);
+        self
+    }
+
+    /// Allocates room for this many keys up front, 0 to [`MAX_CAPACITY`]: 12 to
+    /// 24 bytes each. Until there are more, no new key waits for the map
+    /// to be copied into a larger one.
+    pub fn capacity(mut self, keys: usize) -> Self {
+        self.settings.capacity = keys;
+        self
+    }
+
+    /// Refuses new keys beyond this number, at least 1, with
+    /// [`MapError::Full`](crate::MapError::Full); those that are there go on. Without this
+    /// call there is no bound.
+    ///
+    /// The number is exact, however many newcomers race. In return, newcomers go one after
+    /// the other in a map that has a bound, and they and removals take a short lock.
+    /// Reads, and writes of keys that are there, take none.
+    ///
+    /// ```
+    /// use attuned_store::{HistoryMap, MapError};
+    ///
+    /// let map = HistoryMap::builder().max_keys(1).build()?;
+    /// map.insert("ada", 1)?;
+    /// assert_eq!(map.insert("grace", 1), Err(MapError::Full { max_keys: 1 }));
+    /// map.insert("ada", 2)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        self.settings.max_keys = Some(keys);
+        self
+    }
+
+    /// Hashes keys with `hasher`.
+    ///
+    /// The default is [`DefaultHashBuilder`]: fast, and seeded at random, but not
+    /// cryptographic. Where strangers choose keys and can measure very exactly
+    /// how long calls take, give it the standard library's `RandomState`, which is
+    /// SipHash-1-3 and was made to withstand them. It takes some 160 instructions
+    /// more for a key of 16 bytes, half as many again as a whole `get`
+    /// (x86_64; `cargo bench -p attuned-store-benches --bench operations hasher`
+    /// shows it in time).
+    ///
+    /// ```
+    /// use std::hash::RandomState;
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::<u64>::builder().hasher(RandomState::new()).build()?;
+    /// # assert!(map.is_empty());
+    /// # Ok::<(), attuned_store::ConfigError>(())
+    /// ```
+    ///
+    /// What the map (papaya 0.2.5) needs of a hasher:
+    /// - *It is a good one*, and keyed if keys are not your own. Keys whose hashes
+    ///   collide are worse than slow: the 32nd key with the same hash makes `insert` loop
+    ///   for ever while memory grows, because the map takes a probe that is too long for a
+    ///   lack of room and makes another table of the same size. (To see it, run
+    ///   this under a memory limit: a `Hasher` whose `finish` returns a constant,
+    ///   and 32 keys.)
+    /// - *It does not panic.* A panic in a lookup is the caller's, and changes nothing. A panic
+    ///   while the map is copied into a larger one leaves the copy unfinished for good.
+    ///   Reads, and writes of keys that are there, go on. A new key waits for ever if it
+    ///   finds no place in the table that is there. So does a removal, `retain` or
+    ///   `clear` that meets a key which the copy had come to: the key is removed, but the
+    ///   call does not return. What waits so holds up the memory of removed entries, though
+    ///   not that of values. In a map with [`max_keys`](Self::max_keys), all new keys wait
+    ///   behind one that does; removals do not. When the map is dropped, the key at which
+    ///   the panic was is leaked.
+    pub fn hasher<H>(self, hasher: H) -> HistoryMapBuilder<V, M, H> {
+        HistoryMapBuilder {
+            settings: self.settings.with_hasher(hasher),
+            values: PhantomData,
+        }
+    }
+}
+
+impl<V: SmallValue, S> HistoryMapBuilder<V, Unmirrored, S> {
+    /// Keeps the latest value of each key also as words beside the key, so that readers
+    /// share no memory that a reader writes. See [`SmallValue`].
+    ///
+    /// A write costs some 20 nanoseconds more.
+    pub fn mirrored(self) -> HistoryMapBuilder<V, Mirrored, S> {
+        HistoryMapBuilder {
+            settings: self.settings,
+            values: PhantomData,
+        }
+    }
+}
+
+impl<V, M, S> HistoryMapBuilder<V, M, S>
+where
+    V: Clone + Send + Sync + 'static,
+    M: Mirroring<V>,
+    S: BuildHasher + Send + Sync,
+{
+    /// Builds the map.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] that names the setting that is out of bounds, or the
+    /// capacity that there is no memory for.
+    pub fn build(self) -> Result<HistoryMap<V, M, S>, ConfigError> {
+        self.settings.build()
+    }
+}

@@ -1,0 +1,596 @@
+//! A concurrent map that keeps the latest value and a bounded history of each key.
+
+mod bound;
+mod builder;
+mod ending;
+mod error;
+mod eviction;
+mod hasher;
+mod key;
+mod read;
+mod retention;
+mod small_value;
+mod stats;
+mod timeline;
+mod version;
+mod view;
+mod write;
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::marker::PhantomData;
+
+use smol_str::SmolStr;
+
+use self::bound::Bound;
+use self::key::OwnedKey;
+use self::retention::Retention;
+use self::stats::Tally;
+use self::timeline::{RevisionFloor, Timeline};
+use crate::revision::{Expected, Revision};
+use crate::sync::{HashMap, HashMapRef, LocalGuard, epochs};
+use crate::versioned::Versioned;
+
+pub use self::builder::{HistoryMapBuilder, MAX_CAPACITY, MAX_HISTORY};
+pub use self::error::{ConfigError, MapError};
+pub use self::hasher::{DefaultHashBuilder, DefaultHasher};
+pub use self::small_value::{Mirrored, Mirroring, SmallValue, Unmirrored};
+pub use self::stats::Stats;
+pub use self::view::View;
+
+pub(crate) use self::builder::Settings;
+
+/// A concurrent map that keeps, for each key, the latest value and a bounded history.
+///
+/// Keys are strings, values are anything that can be cloned and shared between threads:
+/// what sensors have measured, quotes, configurations, who is present. Share the map
+/// by reference or in an `Arc`.
+///
+/// ```
+/// use attuned_store::{Expected, HistoryMap, MapError};
+///
+/// let quotes = HistoryMap::builder().history(3).build()?;
+/// for price in [10.0, 10.5, 10.2, 10.4] {
+///     quotes.insert("ACME", price)?;
+/// }
+///
+/// assert_eq!(quotes.get("ACME"), Some(10.4));
+/// let history: Vec<f64> = quotes.history("ACME", 10).iter().map(|entry| entry.value).collect();
+/// assert_eq!(history, [10.4, 10.2, 10.5]);
+///
+/// // Write only on top of what was read.
+/// let read = quotes.get_versioned("ACME").expect("it was written");
+/// quotes.insert_if("ACME", 10.6, Expected::At(read.revision))?;
+/// let late = quotes.insert_if("ACME", 10.3, Expected::At(read.revision));
+/// assert!(matches!(late, Err(MapError::Conflict { .. })));
+///
+/// quotes.remove("ACME")?;
+/// assert!(quotes.history("ACME", 10).is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Guarantees
+///
+/// *One key.* The operations on one key are **linearizable**: each takes effect at one
+/// instant between its call and its return, and every thread sees the effects in that
+/// one order. The latest value and the newest history entry never disagree, a history
+/// has no gaps, and a removal leaves nothing of it.
+///
+/// *Several keys* are independent. [`len`](Self::len), [`for_each`](Self::for_each) and
+/// what is like them are not atomic over all keys.
+///
+/// *Revisions.* Every write of a key has a greater [`Revision`] than all before it, and
+/// none is used again, even after the key was removed.
+///
+/// **Reads never block** and never wait for a writer: not on an update of the
+/// same key, nor on the growth of the map. [`for_each`](Self::for_each), [`keys`](Self::keys)
+/// and [`stats`](Self::stats) do not, either. One exception: a thread's first use of any map
+/// takes a lock of the process for a moment, in which the reclaimer (seize 0.5.1) gives it
+/// an id, and allocates that thread's bookkeeping.
+///
+/// **Writes** of a key that is there are lock-free, with one exception: two writers
+/// that hand a superseded version to the queue of the same key at the same
+/// time may wait for each other inside a slot of it.
+///
+/// **New keys and removals** may wait while the map is copied into a larger one, which
+/// [`capacity`](HistoryMapBuilder::capacity) prevents: a write that brings a new key; a
+/// removal of a key that the copy has come to, whose effect does not wait; and a write of a
+/// key that is being removed so. In a map with
+/// [`max_keys`](HistoryMapBuilder::max_keys), new keys also wait for each other. A removal
+/// does not wait for them.
+///
+/// # Cost
+///
+/// | operation | allocates | memory that other threads write, too |
+/// |---|---|---|
+/// | [`get`](Self::get), [`with`](Self::with), [mirrored](SmallValue) | nothing | none |
+/// | the same, not mirrored | what a clone does; `with` nothing | none that readers write |
+/// | [`insert`](Self::insert) of a known key | one version | that of the key |
+/// | [`history`](Self::history) | the vector, and what clones do | none that readers write |
+///
+/// No cost depends on the number of keys or threads, with two exceptions: reclamation looks
+/// at every thread now and then (at one in 4 to 32 superseding writes, the more rarely the
+/// more threads there are); and a removal does so some five times, and issues a
+/// system call (on Linux `membarrier`) that interrupts all cores on which this process runs.
+///
+/// # Memory
+///
+/// A key takes some 130 bytes, and each version 40 bytes beside the value. A key keeps up to
+/// 15 versions more than its history shows.
+///
+/// What was evicted or removed is dropped when every thread that was inside a read or write
+/// of a value has left it. Only closures can keep one inside for long, if they have a value
+/// in the place where it is stored: those of [`with`](Self::with) and
+/// [`for_each`](Self::for_each) on a value that is not mirrored, of [`retain`](Self::retain),
+/// and of [`update`](Self::update). While one sleeps, no version is dropped that any map of the
+/// process has let go of.
+///
+/// After [`remove`](Self::remove) has returned, nothing of the key is in memory
+/// if no thread was inside a read or write, apart from what other threads have let go of in
+/// their last few writes: at most 12 versions each, more in a process with 40 threads or more.
+///
+/// **Values are dropped later**, on some thread, inside some operation of a map: not
+/// necessarily by the one that superseded them. If the `Drop` of a value that was stored
+/// panics, the panic goes nowhere, and the memory of that version is leaked. It may use the
+/// map, this one included. A value that is refused is dropped by the call that refuses it.
+///
+/// The chapter [`docs::memory`](crate::docs::memory) has the sizes and the fine print.
+///
+/// # Threads that end
+///
+/// A destructor of a thread-local variable can use the map. If the map's own
+/// thread-local variables are gone by then, it works in a thread that it starts for the
+/// call, which takes some 60 microseconds; mirrored values it reads in place. On
+/// Windows a thread cannot be started there: writes and removals are refused with
+/// [`MapError::ThreadEnding`], reads of what is not mirrored find nothing, and a map that is
+/// dropped there is leaked.
+///
+/// If such a destructor is the first to use a map in its thread, and another crate has used
+/// one of the reclaimers (sdd, seize) in that thread before, then the map learns only
+/// from a panic that it cannot use that one any more. It catches the panic and works in
+/// another thread, but the process's panic hook is told, and a build with
+/// `panic = "abort"` ends there.
+pub struct HistoryMap<V, M = Unmirrored, S = DefaultHashBuilder>
+where
+    V: Clone + Send + Sync + 'static,
+    M: Mirroring<V>,
+    S: BuildHasher + Send + Sync,
+{
+    timelines: HashMap<OwnedKey, Timeline<V>, S>,
+    // Dropped after the timelines, as it stands behind them.
+    #[expect(dead_code, reason = "it is there for its destructor")]
+    after_timelines: DriveWhenDropped,
+    retention: Retention,
+    revision_floor: RevisionFloor,
+    bound: Option<Bound>,
+    tally: Tally,
+    mirroring: PhantomData<fn() -> M>,
+}
+
+type Pinned<'a, V, S> = HashMapRef<'a, OwnedKey, Timeline<V>, S, LocalGuard<'a>>;
+
+impl<V: Clone + Send + Sync + 'static> HistoryMap<V> {
+    /// Sets up a map: without history, bound and initial capacity, unless the builder is
+    /// told otherwise.
+    pub fn builder() -> HistoryMapBuilder<V> {
+        HistoryMapBuilder::new()
+    }
+}
+
+impl<V: Clone + Send + Sync + 'static> Default for HistoryMap<V> {
+    /// A map that keeps only the latest values.
+    fn default() -> Self {
+        match Self::builder().build() {
+            Ok(map) => map,
+            Err(_) => unreachable!("nothing was asked for that could be refused"),
+        }
+    }
+}
+
+impl<V, M, S> HistoryMap<V, M, S>
+where
+    V: Clone + Send + Sync + 'static,
+    M: Mirroring<V>,
+    S: BuildHasher + Send + Sync,
+{
+    /// The latest value of a key, or `None` if there is none.
+    ///
+    /// Takes effect at one moment between call and return, when it was the latest.
+    /// Never blocks. Clones the value, unless it is [mirrored](SmallValue).
+    #[inline]
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<V> {
+        View::new(self).get(key)
+    }
+
+    /// Calls `read` with the latest value of a key, if there is one, where it is stored.
+    ///
+    /// Takes effect like [`get`](Self::get): `read` sees the value that was the latest
+    /// then, even if another is written while it runs. Never blocks, allocates nothing.
+    /// While `read` runs, no memory is reclaimed (see [Memory](Self#memory)): it should be
+    /// short.
+    ///
+    /// ```
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let names = HistoryMap::builder().build()?;
+    /// names.insert("fruit", vec!["apple", "pear"])?;
+    /// assert_eq!(names.with("fruit", |fruit| fruit.len()), Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn with<R>(&self, key: &str, read: impl FnOnce(&V) -> R) -> Option<R> {
+        View::new(self).with(key, read)
+    }
+
+    /// The latest value of a key with the revision and the time of its write, or `None`
+    /// if there is none.
+    ///
+    /// Takes effect like [`get`](Self::get). Never blocks; clones the value.
+    #[must_use]
+    pub fn get_versioned(&self, key: &str) -> Option<Versioned<V>> {
+        View::new(self).get_versioned(key)
+    }
+
+    /// The newest values of a key, newest first, the latest included: at
+    /// most `limit`, and at most as many as the map keeps. Empty if there are none.
+    ///
+    /// Takes effect at one moment between call and return: the history is complete as
+    /// of that instant. Never blocks; allocates the vector, with
+    /// exactly the room needed, and clones the values. Under continuous writes of the same
+    /// key it may have to begin again; a repeated walk covers only what was written since.
+    #[must_use]
+    pub fn history(&self, key: &str, limit: usize) -> Vec<Versioned<V>> {
+        View::new(self).history(key, limit)
+    }
+
+    /// Whether the key has a value. Never blocks; allocates nothing.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        View::new(self).contains(key)
+    }
+
+    /// Many reads under one pin: each costs less than one of its own.
+    ///
+    /// While `read` runs, the memory of removed entries and of outgrown tables of this map
+    /// is not reclaimed (see [Memory](Self#memory)). Use it for a batch of reads, not for
+    /// long. The view cannot leave the closure:
+    ///
+    /// ```compile_fail
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::<u64>::default();
+    /// let view = map.pin(|view| view);
+    /// ```
+    ///
+    /// ```compile_fail,E0521
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::<u64>::default();
+    /// let mut views = Vec::new();
+    /// map.pin(|view| views.push(view));
+    /// ```
+    ///
+    /// ```compile_fail,E0277
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::<u64>::default();
+    /// map.pin(|view| {
+    ///     std::thread::scope(|scope| scope.spawn(|| view.contains("ada")).join().is_ok())
+    /// });
+    /// ```
+    ///
+    /// Inside, it reads like the map:
+    ///
+    /// ```
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::<u64>::default();
+    /// let keys = ["ada", "grace", "alan"];
+    /// let present = map.pin(|view| keys.iter().filter(|key| view.contains(key)).count());
+    /// assert_eq!(present, 0);
+    /// ```
+    #[inline]
+    pub fn pin<R>(&self, read: impl FnOnce(&View<'_, V, M, S>) -> R) -> R {
+        read(&View::new(self))
+    }
+
+    /// Makes `value` the latest one of its key and the newest entry of the key's history.
+    /// Returns the revision of this write.
+    ///
+    /// Takes effect at one moment before it returns: for a known key soon after the
+    /// latest value has been swapped, for a new one when the entry is inserted.
+    /// Allocates the version; the first write of a key also an entry, and an early one
+    /// its queue.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Full`] if the key is new and the map has all the keys that it may have
+    /// ([`max_keys`](HistoryMapBuilder::max_keys)); [`MapError::ThreadEnding`] where
+    /// [threads end](Self#threads-that-end).
+    pub fn insert(&self, key: &str, value: V) -> Result<Revision, MapError> {
+        self.insert_if(key, value, Expected::Any)
+    }
+
+    /// Makes `value` the latest one of its key if what is there is what the
+    /// caller expects, and returns the revision of this write.
+    ///
+    /// Takes effect like [`insert`](Self::insert), in one step with the
+    /// comparison. Costs the same, and may wait where that may.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Conflict`] with the revision that is there if it is another one; then
+    /// nothing has changed. Otherwise those of [`insert`](Self::insert).
+    ///
+    /// ```
+    /// use attuned_store::{Expected, HistoryMap, MapError};
+    ///
+    /// let map = HistoryMap::builder().build()?;
+    /// let first = map.insert_if("ada", 1, Expected::Absent)?;
+    /// let second = map.insert_if("ada", 2, Expected::At(first))?;
+    /// let late = map.insert_if("ada", 3, Expected::At(first));
+    /// assert!(matches!(late, Err(MapError::Conflict { actual: Some(a), .. }) if a == second));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn insert_if(&self, key: &str, value: V, expected: Expected) -> Result<Revision, MapError> {
+        self.insert_owned(key, || SmolStr::new(key), value, expected)
+    }
+
+    /// The same for a caller that may have the key as a new entry has it.
+    #[inline]
+    pub(crate) fn insert_owned(
+        &self,
+        key: &str,
+        owned_key: impl Fn() -> SmolStr + Send,
+        value: V,
+        expected: Expected,
+    ) -> Result<Revision, MapError> {
+        self.wherever(|| self.write(key, owned_key, value, expected))
+            .map(|written| written.revision)
+    }
+
+    /// Replaces the latest value of a key by one made from it, atomically.
+    /// Returns what was written.
+    ///
+    /// `change` gets the latest value, or `None` if there is none. It returns the new one,
+    /// or `None` to leave things as they are, and then `None` is returned.
+    ///
+    /// If another write comes between the reading and the writing, `change` is
+    /// called again with what that write has left. So it may run several times,
+    /// and should have no effects of its own; if it panics, nothing has changed.
+    /// There is no bound on the number of times, since each means that another
+    /// write or removal of this key has succeeded. While it runs, no memory is reclaimed
+    /// (see [Memory](Self#memory)): it should be short.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert).
+    ///
+    /// ```
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let visits = HistoryMap::builder().build()?;
+    /// for _ in 0..3 {
+    ///     visits.update("ada", |count| Some(count.copied().unwrap_or(0) + 1))?;
+    /// }
+    /// assert_eq!(visits.get("ada"), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn update(
+        &self,
+        key: &str,
+        change: impl FnMut(Option<&V>) -> Option<V>,
+    ) -> Result<Option<Versioned<V>>, MapError> {
+        if !self.usable() {
+            return self.ending_update(key, change);
+        }
+        self.change(key, change)
+    }
+
+    /// Removes a key with its latest value and its history. Returns a clone of that
+    /// value, with the revision and the time of its write; `None` if the key was absent.
+    ///
+    /// Takes effect at one moment before it returns: latest and history end together. See
+    /// [Memory](Self#memory) for what is released when, and [Cost](Self#cost).
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::ThreadEnding`] where [threads end](Self#threads-that-end).
+    pub fn remove(&self, key: &str) -> Result<Option<Versioned<V>>, MapError> {
+        self.remove_if(key, Expected::Any)
+    }
+
+    /// Removes a key like [`remove`](Self::remove), if what is there is what the caller
+    /// expects.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Conflict`] with the revision that is there if it is another one; then
+    /// nothing has changed. Otherwise those of [`remove`](Self::remove).
+    pub fn remove_if(
+        &self,
+        key: &str,
+        expected: Expected,
+    ) -> Result<Option<Versioned<V>>, MapError> {
+        self.wherever(|| {
+            self.close(key, expected, |last, revision| {
+                Versioned::new(last.value().clone(), revision, last.written_at())
+            })
+        })
+    }
+
+    /// Removes a key without a copy of its value; true if it was there.
+    pub(crate) fn remove_quietly(&self, key: &str, expected: Expected) -> Result<bool, MapError> {
+        let removed = self.wherever(|| self.close(key, expected, |_, _| ()))?;
+        Ok(removed.is_some())
+    }
+
+    /// Removes each key whose latest value `keep` does not want to keep, with its history,
+    /// and returns how many those were.
+    ///
+    /// A key is removed only if the value that `keep` has seen is still the
+    /// latest. One that is written in between is never lost: `keep` is asked
+    /// again, about that one. So a `keep` that writes the key and then rejects it is asked
+    /// without end.
+    ///
+    /// Keys are met as by [`for_each`](Self::for_each), and removed as by
+    /// [`remove`](Self::remove). If `keep` panics, those that were removed before
+    /// stay removed. In a thread that [ends](Self#threads-that-end) it may stop early.
+    pub fn retain(&self, keep: impl FnMut(&str, &V) -> bool) -> usize {
+        if !self.usable() {
+            return self.ending_retain(keep);
+        }
+        self.close_unless(keep)
+    }
+
+    /// Removes all keys, as by [`retain`](Self::retain) of none of them.
+    pub fn clear(&self) {
+        self.retain(|_, _| false);
+    }
+
+    /// Calls `visit` with each key and its latest value, in no order.
+    ///
+    /// Every key that is there during the whole call is visited once; one that
+    /// comes or goes meanwhile may be or may not be, and one that goes and comes
+    /// back may be visited twice. Each value is the latest
+    /// at its own moment: there is no view of the whole map at one instant.
+    ///
+    /// It all runs on one [`pin`](Self::pin), so with many keys `visit` should be quick.
+    pub fn for_each(&self, mut visit: impl FnMut(&str, &V)) {
+        if !self.usable() {
+            return self.ending_for_each(visit);
+        }
+        for (key, timeline) in self.timelines.pin().iter() {
+            read::with::<V, M, ()>(timeline, |value| visit(key.as_str(), value));
+        }
+    }
+
+    /// All keys, in no order; as good as [`for_each`](Self::for_each).
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys = Vec::with_capacity(self.len());
+        self.for_each(|key, _| keys.push(key.to_owned()));
+        keys
+    }
+
+    /// How many keys there are.
+    ///
+    /// Under concurrent changes an estimate: it counts what the map holds,
+    /// without stopping it. Its cost does not depend on the number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.timelines.len()
+    }
+
+    /// Whether there are no keys; under concurrent changes as good as [`len`](Self::len).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Figures of the map: how much is in it and what was done.
+    ///
+    /// They cost the map's operations nothing, since nearly all of them are
+    /// told from the keys' latest versions, all of which are visited here: the
+    /// cost is that of [`for_each`](Self::for_each). Ask every few seconds, not
+    /// at every request. While others write, the figures are of slightly
+    /// different moments; at rest they are exact.
+    ///
+    /// ```
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::builder().history(2).build()?;
+    /// for number in 0..3 {
+    ///     map.insert("ada", number)?;
+    /// }
+    /// let stats = map.stats();
+    /// assert_eq!((stats.keys, stats.versions), (1, 2));
+    /// assert_eq!((stats.writes, stats.evictions), (3, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        if !self.usable() {
+            return epochs::elsewhere(|| self.stats()).unwrap_or_default();
+        }
+        let pinned = self.timelines.pin();
+        let newest = pinned.iter().filter_map(|(_, timeline)| {
+            let guard = epochs::enter();
+            let latest = timeline.latest(&guard);
+            latest.as_ref().map(|version| version.sequence())
+        });
+        self.tally.stats(newest, &self.retention)
+    }
+
+    /// How many keys the map may have, if there is a bound.
+    pub(crate) fn max_keys(&self) -> Option<usize> {
+        self.bound.as_ref().map(Bound::max_keys)
+    }
+
+    /// How many values of a key a history shows.
+    pub(crate) fn history_len(&self) -> u64 {
+        self.retention.versions()
+    }
+
+    /// Does the work in this thread, or in another one if this one is about to end.
+    #[inline]
+    fn wherever<R: Send>(
+        &self,
+        work: impl FnOnce() -> Result<R, MapError> + Send,
+    ) -> Result<R, MapError> {
+        if self.usable() {
+            work()
+        } else {
+            epochs::elsewhere(work).unwrap_or(Err(MapError::ThreadEnding))
+        }
+    }
+
+    /// Whether this thread can use guards, which it cannot when it is about to end.
+    #[inline]
+    fn usable(&self) -> bool {
+        epochs::usable(|| drop(self.timelines.pin()))
+    }
+}
+
+impl<V, M, S> Drop for HistoryMap<V, M, S>
+where
+    V: Clone + Send + Sync + 'static,
+    M: Mirroring<V>,
+    S: BuildHasher + Send + Sync,
+{
+    /// sdd takes what a map has in the thread that drops it. If that one is about to end,
+    /// another thread does it first.
+    fn drop(&mut self) {
+        if !self.usable() {
+            let _ = epochs::elsewhere(|| self.close_unless(|_, _| false));
+        }
+    }
+}
+
+/// Has dropped what the timelines of a map had.
+struct DriveWhenDropped;
+
+impl Drop for DriveWhenDropped {
+    fn drop(&mut self) {
+        if epochs::is_running() {
+            epochs::drive();
+        }
+    }
+}
+
+/// Shows the settings and the number of keys, and nothing of what is stored.
+impl<V, M, S> fmt::Debug for HistoryMap<V, M, S>
+where
+    V: Clone + Send + Sync + 'static,
+    M: Mirroring<V>,
+    S: BuildHasher + Send + Sync,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HistoryMap")
+            .field("keys", &self.len())
+            .field("history", &self.history_len())
+            .field("max_keys", &self.max_keys())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,123 @@
+//! One version of a value, on its own and in a chain.
+
+use std::fmt;
+// Not through `sync`: they are written before anybody else sees the version, and the swap
+// that shows it to others orders them.
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use crate::sync::{AtomicShared, Guard, Ordering, Shared, Tag};
+
+/// A value, its place in a timeline, and the way to the version that it superseded.
+///
+/// **Invariant of the chain.** *A version that nobody owns any more owns nothing
+/// either.* A thread that takes a link out of a version therefore takes the link out of
+/// the version that it led to, as well, before it lets go of it ([`let_go`]). Otherwise
+/// dropping one version would drop the next, one round of epochs later, and so on: a
+/// chain of a thousand versions would take a thousand rounds.
+// In this order, what the kernel needs of a version lies beside the count of its
+// owners, which sdd keeps behind the value.
+#[repr(C)]
+pub(super) struct Version<V> {
+    value: V,
+    written_at: AtomicI64,
+    sequence: AtomicU64,
+    /// Owns the version before, until it is cut.
+    previous: AtomicShared<Version<V>>,
+}
+
+impl<V> Version<V> {
+    pub(super) fn value(&self) -> &V {
+        &self.value
+    }
+
+    /// When the map took it: milliseconds since the Unix epoch, and never less than of
+    /// the version before.
+    pub(super) fn written_at(&self) -> i64 {
+        self.written_at.load(Ordering::Relaxed)
+    }
+
+    /// Its place in its timeline, from 1.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Relaxed)
+    }
+
+    /// The version before, unless the link to it was cut.
+    pub(super) fn previous<'g>(&self, guard: &'g Guard) -> Option<&'g Self> {
+        self.previous.load(Ordering::Acquire, guard).as_ref()
+    }
+
+    /// Takes out the link to the version before. Of several threads that do so, one
+    /// gets it.
+    pub(super) fn cut(&self) -> Option<Shared<Self>> {
+        self.previous.swap((None, Tag::None), Ordering::AcqRel).0
+    }
+}
+
+impl<V: fmt::Debug> fmt::Debug for Version<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Version")
+            .field("sequence", &self.sequence())
+            .field("value", &self.value)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lets go of a version and of all behind it, one after the other, and returns how many
+/// those were. Others may still own some of them, and let go of those later.
+pub(super) fn let_go<V>(newest: Option<Shared<Version<V>>>) -> usize {
+    let mut versions = 0;
+    let mut next = newest;
+    while let Some(version) = next {
+        next = version.cut();
+        versions += 1;
+    }
+    versions
+}
+
+/// A value that is to be published.
+///
+/// It is allocated at the first attempt to publish it, and stays allocated if that
+/// fails. While it is not published it links to nothing.
+pub(super) enum Unpublished<V> {
+    Value(V),
+    Allocated(Shared<Version<V>>),
+}
+
+impl<V: 'static> Unpublished<V> {
+    /// A version that was to be published, and whose place another one has taken.
+    #[cold]
+    pub(super) fn again(version: Shared<Version<V>>) -> Self {
+        // The chain owns what it links to, or did so until a thread cut that out. Such a
+        // thread cuts its link, too, before it lets go of it. So the last to let go of it,
+        // be it this thread, lets go of what owns nothing any more.
+        drop(version.cut());
+        Self::Allocated(version)
+    }
+
+    /// The version with this place in a timeline.
+    #[inline]
+    pub(super) fn placed(
+        self,
+        sequence: u64,
+        written_at: i64,
+        previous: Option<Shared<Version<V>>>,
+    ) -> Shared<Version<V>> {
+        match self {
+            Self::Value(value) => Shared::new(Version {
+                value,
+                written_at: AtomicI64::new(written_at),
+                sequence: AtomicU64::new(sequence),
+                previous: previous.map_or_else(AtomicShared::null, AtomicShared::from),
+            }),
+            Self::Allocated(version) => {
+                version.written_at.store(written_at, Ordering::Relaxed);
+                version.sequence.store(sequence, Ordering::Relaxed);
+                // In its place there is nothing.
+                version
+                    .previous
+                    .swap((previous, Tag::None), Ordering::Relaxed);
+                version
+            }
+        }
+    }
+}
