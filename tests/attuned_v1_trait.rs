@@ -221,7 +221,7 @@ async fn both_traits_and_all_clones_are_one_store() {
     let new: Box<dyn attuned_store::StateStore> = Box::new(store.clone());
 
     old.upsert_latest(published("ada", 1)).await.unwrap();
-    assert_eq!(store.latest("ada").unwrap().updated_at_unix_ms(), 1);
+    assert_eq!(store.get("ada").unwrap().updated_at_unix_ms(), 1);
     new.upsert_latest(StateSnapshot::try_from(published("ada", 2)).unwrap())
         .await
         .unwrap();

@@ -13,8 +13,8 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use attuned_store::{
-    ConfigError, Expected, MemoryStore, MemoryStoreBuilder, Result, Revision, Source,
-    StateSnapshot, StateStore, StoreError,
+    ConfigError, Expected, MemoryStore, MemoryStoreBuilder, Result, Revision, Source, State,
+    StateStore, StoreError,
 };
 use common::snapshot;
 use gives_way::GivesWay;
@@ -29,7 +29,7 @@ fn bounded(max_users: usize) -> MemoryStoreBuilder {
 fn with_users(max_users: usize, user_ids: &[&str]) -> MemoryStore {
     let store = bounded(max_users).build().unwrap();
     for user_id in user_ids {
-        store.upsert(snapshot(user_id, 1)).unwrap();
+        store.insert(snapshot(user_id, 1)).unwrap();
     }
     store
 }
@@ -51,17 +51,21 @@ fn is_refused<T>(result: Result<T>, max: usize) -> bool {
 type Write = fn(&MemoryStore, &str) -> Result<()>;
 
 const WRITES: [(&str, Write); 6] = [
-    ("upsert", |store, id| store.upsert(snapshot(id, 2))),
-    ("view", |store, id| store.pin().upsert(snapshot(id, 2))),
+    ("insert", |store, id| {
+        store.insert(snapshot(id, 2)).map(drop)
+    }),
+    ("inside a view", |store, id| {
+        store.pin(|_| store.insert(snapshot(id, 2)).map(drop))
+    }),
     ("trait", |store, id| {
         ready(StateStore::upsert_latest(store, snapshot(id, 2)))
     }),
-    ("upsert_if", |store, id| {
-        let expected = Expected::unchanged(store.versioned(id).as_ref());
-        store.upsert_if(snapshot(id, 2), expected).map(drop)
+    ("insert_if", |store, id| {
+        let expected = Expected::from(store.get_versioned(id).as_ref());
+        store.insert_if(snapshot(id, 2), expected).map(drop)
     }),
     ("update", |store, id| {
-        let change = |_: Option<&_>| StateSnapshot::builder().updated_at(2);
+        let change = |_: Option<&_>| State::builder().updated_at(2);
         store.update(id, change).map(drop)
     }),
     ("patch", |store, id| {
@@ -73,8 +77,8 @@ const WRITES: [(&str, Write); 6] = [
 #[test]
 fn a_maximum_of_no_users_is_refused() {
     let error = bounded(0).build().unwrap_err();
-    assert_eq!(error, ConfigError::MaxUsersZero);
-    assert_eq!(error.to_string(), "the maximum of users must be at least 1");
+    assert_eq!(error, ConfigError::MaximumZero);
+    assert_eq!(error.to_string(), "the maximum must be at least 1");
 }
 
 #[test]
@@ -83,11 +87,11 @@ fn a_maximum_has_nothing_to_do_with_the_capacity() {
         let store = bounded(max_users).capacity(capacity).build().unwrap();
         let users = max_users.min(100);
         for n in 0..users {
-            store.upsert(snapshot(&format!("user-{n}"), 1)).unwrap();
+            store.insert(snapshot(&format!("user-{n}"), 1)).unwrap();
         }
         assert_eq!(store.len(), users);
         assert_eq!(
-            is_refused(store.upsert(snapshot("ada", 1)), max_users),
+            is_refused(store.insert(snapshot("ada", 1)), max_users),
             max_users == users
         );
     }
@@ -97,7 +101,7 @@ fn a_maximum_has_nothing_to_do_with_the_capacity() {
 fn without_a_maximum_nobody_is_refused() {
     let store = MemoryStore::default();
     for n in 0..1_000 {
-        store.upsert(snapshot(&format!("user-{n}"), 1)).unwrap();
+        store.insert(snapshot(&format!("user-{n}"), 1)).unwrap();
     }
     assert_eq!(store.len(), 1_000);
 }
@@ -115,7 +119,7 @@ fn the_first_beyond_the_maximum_is_refused_and_changes_nothing() {
             assert!(is_refused(write(&store, "barbara"), max), "{name}");
             assert_eq!(store.stats(), before, "{name}");
             assert_eq!(store.len(), max, "{name}");
-            assert_eq!(store.latest("barbara"), None, "{name}");
+            assert_eq!(store.get("barbara"), None, "{name}");
             assert_eq!(store.history("barbara", 9), [], "{name}");
         }
     }
@@ -136,7 +140,7 @@ fn those_who_are_there_go_on() {
 #[test]
 fn the_error_says_how_many_there_may_be() {
     let store = with_users(2, &["ada", "grace"]);
-    let error = store.upsert(snapshot("alan", 1)).unwrap_err();
+    let error = store.insert(snapshot("alan", 1)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "capacity exceeded: the store has its maximum of 2 users"
@@ -147,30 +151,38 @@ fn the_error_says_how_many_there_may_be() {
 fn a_removal_frees_as_many_places_as_it_removes_users() {
     type Removal = (&'static str, fn(&MemoryStore), usize);
     let removals: [Removal; 9] = [
-        ("remove", |store| assert!(store.remove("ada")), 1),
-        ("view", |store| assert!(store.pin().remove("ada")), 1),
+        ("remove", |store| assert!(store.remove("ada").unwrap()), 1),
+        (
+            "remove_if",
+            |store| assert!(store.remove_if("ada", Expected::Any).unwrap()),
+            1,
+        ),
         (
             "trait",
             |store| assert!(ready(StateStore::delete(store, "ada")).unwrap()),
             1,
         ),
-        ("remove nobody", |store| assert!(!store.remove("alan")), 0),
+        (
+            "remove nobody",
+            |store| assert!(!store.remove("alan").unwrap()),
+            0,
+        ),
         (
             "remove twice",
             |store| {
-                assert!(store.remove("ada"));
-                assert!(!store.remove("ada"));
+                assert!(store.remove("ada").unwrap());
+                assert!(!store.remove("ada").unwrap());
             },
             1,
         ),
         (
             "retain",
-            |store| assert_eq!(store.retain(|snapshot| snapshot.user_id() == "ada"), 2),
+            |store| assert_eq!(store.retain(|user_id, _| user_id == "ada"), 2),
             2,
         ),
         (
             "retain all",
-            |store| assert_eq!(store.retain(|_| true), 0),
+            |store| assert_eq!(store.retain(|_, _| true), 0),
             0,
         ),
         ("expire", |store| assert_eq!(store.expire_before(2), 3), 3),
@@ -180,7 +192,7 @@ fn a_removal_frees_as_many_places_as_it_removes_users() {
         let store = with_users(3, &["ada", "grace", "edsger"]);
         remove(&store);
         for n in 0..3 {
-            let refused = is_refused(store.upsert(snapshot(&format!("new-{n}"), 1)), 3);
+            let refused = is_refused(store.insert(snapshot(&format!("new-{n}"), 1)), 3);
             assert_eq!(refused, n >= free, "{name}");
         }
         assert_eq!(store.len(), 3, "{name}");
@@ -190,11 +202,11 @@ fn a_removal_frees_as_many_places_as_it_removes_users() {
 #[test]
 fn a_user_who_was_removed_needs_a_place_to_come_back() {
     let store = with_users(1, &["ada"]);
-    assert!(store.remove("ada"));
-    store.upsert(snapshot("grace", 1)).unwrap();
-    assert!(is_refused(store.upsert(snapshot("ada", 1)), 1));
-    assert!(store.remove("grace"));
-    store.upsert(snapshot("ada", 1)).unwrap();
+    assert!(store.remove("ada").unwrap());
+    store.insert(snapshot("grace", 1)).unwrap();
+    assert!(is_refused(store.insert(snapshot("ada", 1)), 1));
+    assert!(store.remove("grace").unwrap());
+    store.insert(snapshot("ada", 1)).unwrap();
 }
 
 #[test]
@@ -211,7 +223,7 @@ fn of_many_those_are_told_for_whom_there_was_no_room() {
     let mut user_ids = store.user_ids();
     user_ids.sort_unstable();
     assert_eq!(user_ids, ["ada", "alan", "grace"]);
-    assert_eq!(store.stats().upserts, 6);
+    assert_eq!(store.stats().writes, 6);
 }
 
 /// A conflict is told first: a place would not help.
@@ -220,7 +232,7 @@ fn what_was_not_expected_is_a_conflict_in_a_full_store_too() {
     let store = with_users(1, &["ada"]);
     let at = Expected::At(Revision::from(1_000));
     for (user_id, expected) in [("ada", Expected::Absent), ("ada", at), ("grace", at)] {
-        let error = store.upsert_if(snapshot(user_id, 2), expected).unwrap_err();
+        let error = store.insert_if(snapshot(user_id, 2), expected).unwrap_err();
         assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     }
     assert_eq!(store.stats().conflicts, 3);
@@ -229,14 +241,14 @@ fn what_was_not_expected_is_a_conflict_in_a_full_store_too() {
 #[test]
 fn who_does_not_come_takes_no_place() {
     let store = bounded(1).build().unwrap();
-    let nothing = |_: Option<&StateSnapshot>| None;
+    let nothing = |_: Option<&State>| None;
     assert_eq!(store.update("ada", nothing).unwrap(), None);
-    let invalid = |_: Option<&StateSnapshot>| StateSnapshot::builder().confidence(2.0);
+    let invalid = |_: Option<&State>| State::builder().confidence(2.0);
     store.update("ada", invalid).unwrap_err();
     let expected = Expected::At(Revision::from(1));
-    store.upsert_if(snapshot("ada", 1), expected).unwrap_err();
-    store.upsert(snapshot("grace", 1)).unwrap();
-    assert!(is_refused(store.upsert(snapshot("ada", 1)), 1));
+    store.insert_if(snapshot("ada", 1), expected).unwrap_err();
+    store.insert(snapshot("grace", 1)).unwrap();
+    assert!(is_refused(store.insert(snapshot("ada", 1)), 1));
 }
 
 /// A closure runs without the lock: it may bring the last user itself.
@@ -244,8 +256,8 @@ fn who_does_not_come_takes_no_place() {
 fn an_update_whose_closure_fills_the_store_is_refused() {
     let store = bounded(1).build().unwrap();
     let result = store.update("ada", |_| {
-        store.upsert(snapshot("grace", 1)).unwrap();
-        StateSnapshot::builder()
+        store.insert(snapshot("grace", 1)).unwrap();
+        State::builder()
     });
     assert!(is_refused(result, 1));
     assert_eq!(store.user_ids(), ["grace"]);
@@ -263,10 +275,10 @@ mod races {
             .unwrap()
     }
 
-    fn assert_users<S: BuildHasher>(store: &MemoryStore<S>, users: usize) {
+    fn assert_users<S: BuildHasher + Send + Sync>(store: &MemoryStore<S>, users: usize) {
         assert_eq!(store.len(), users);
         assert_eq!(store.user_ids().len(), users);
-        assert_eq!(store.stats().users, users as u64);
+        assert_eq!(store.stats().keys, users as u64);
     }
 
     #[test]
@@ -276,7 +288,7 @@ mod races {
             let store = giving_way(max);
             let come = together(THREADS, |thread| {
                 let ids = (0..EACH).map(|n| format!("user-{thread}-{n}"));
-                ids.filter(|id| !is_refused(store.upsert(snapshot(id, 1)), max))
+                ids.filter(|id| !is_refused(store.insert(snapshot(id, 1)), max))
                     .collect::<Vec<_>>()
             });
             let come = come.concat();
@@ -307,7 +319,7 @@ mod races {
                 }
             });
             assert_users(&store, USERS);
-            assert_eq!(store.stats().upserts, (THREADS * USERS) as u64);
+            assert_eq!(store.stats().writes, (THREADS * USERS) as u64);
         }
     }
 
@@ -319,11 +331,11 @@ mod races {
             let store = giving_way(1);
             together(THREADS, |thread| {
                 for at in 0..4 {
-                    store.upsert(snapshot("ada", at)).unwrap();
+                    store.insert(snapshot("ada", at)).unwrap();
                     if thread == 0 {
-                        assert!(store.remove("ada"));
+                        assert!(store.remove("ada").unwrap());
                     }
-                    store.upsert(snapshot("ada", at)).unwrap();
+                    store.insert(snapshot("ada", at)).unwrap();
                 }
             });
             assert_users(&store, 1);
@@ -339,11 +351,11 @@ mod races {
         together(THREADS, |thread| {
             for round in 0..300 {
                 let id = format!("user-{thread}-{}", round % 3);
-                store.upsert(snapshot(&id, 1)).unwrap();
-                store.upsert(snapshot(&id, 2)).unwrap();
+                store.insert(snapshot(&id, 1)).unwrap();
+                store.insert(snapshot(&id, 2)).unwrap();
                 match round % 4 {
-                    0 => assert_eq!(store.retain(|snapshot| snapshot.user_id() != id), 1),
-                    _ => assert!(store.remove(&id)),
+                    0 => assert_eq!(store.retain(|user_id, _| user_id != id), 1),
+                    _ => assert!(store.remove(&id).unwrap()),
                 }
             }
         });
@@ -361,13 +373,13 @@ mod races {
             let mut come = 0;
             for round in 0..300 {
                 let id = format!("user-{thread}-{}", round % 3);
-                if is_refused(store.upsert(snapshot(&id, 1)), MAX) {
+                if is_refused(store.insert(snapshot(&id, 1)), MAX) {
                     continue;
                 }
                 come += 1;
                 assert!(there.fetch_add(1, SeqCst) < MAX);
                 there.fetch_sub(1, SeqCst);
-                assert!(store.remove(&id));
+                assert!(store.remove(&id).unwrap());
             }
             come
         });
@@ -375,26 +387,26 @@ mod races {
         assert_users(&store, 0);
         // The count has come back to nothing, too.
         for id in ["ada", "grace"] {
-            store.upsert(snapshot(id, 1)).unwrap();
+            store.insert(snapshot(id, 1)).unwrap();
         }
-        assert!(is_refused(store.upsert(snapshot("alan", 1)), MAX));
+        assert!(is_refused(store.insert(snapshot("alan", 1)), MAX));
     }
 
     #[test]
     fn threads_that_remove_the_same_user_free_one_place() {
         for _ in 0..150 {
             let store = giving_way(2);
-            store.upsert(snapshot("ada", 1)).unwrap();
-            store.upsert(snapshot("grace", 2)).unwrap();
+            store.insert(snapshot("ada", 1)).unwrap();
+            store.insert(snapshot("grace", 2)).unwrap();
             let removed = together(THREADS, |thread| match thread {
-                0 => store.retain(|snapshot| snapshot.user_id() == "grace"),
+                0 => store.retain(|user_id, _| user_id == "grace"),
                 1 => store.expire_before(2),
-                _ => usize::from(store.remove("ada")),
+                _ => usize::from(store.remove("ada").unwrap()),
             });
             assert_eq!(removed.iter().sum::<usize>(), 1);
-            assert_eq!(store.stats().deletes, 1);
-            store.upsert(snapshot("alan", 1)).unwrap();
-            assert!(is_refused(store.upsert(snapshot("edsger", 1)), 2));
+            assert_eq!(store.stats().removals, 1);
+            store.insert(snapshot("alan", 1)).unwrap();
+            assert!(is_refused(store.insert(snapshot("edsger", 1)), 2));
         }
     }
 
@@ -408,16 +420,16 @@ mod races {
                     if thread == 0 {
                         store.clear();
                     } else {
-                        let _ = store.upsert(snapshot(&format!("user-{thread}-{n}"), 1));
+                        let _ = store.insert(snapshot(&format!("user-{thread}-{n}"), 1));
                     }
                 }
             });
             let left = store.user_ids().len();
             assert!(left <= MAX);
             for n in left..MAX {
-                store.upsert(snapshot(&format!("new-{n}"), 1)).unwrap();
+                store.insert(snapshot(&format!("new-{n}"), 1)).unwrap();
             }
-            assert!(is_refused(store.upsert(snapshot("ada", 1)), MAX));
+            assert!(is_refused(store.insert(snapshot("ada", 1)), MAX));
             assert_users(&store, MAX);
         }
     }

@@ -1,12 +1,15 @@
 //! What holds while threads race on the primitives that are shipped.
 //!
 //! Every snapshot carries who wrote it and its number among those of that writer,
-//! so a history can be checked against what each writer did. All checks are of
+//! so a history can be checked against what each writer did. One in three is too large
+//! to be read from the mirror. All checks are of
 //! things that hold at every moment of every interleaving; none depends on how
 //! the threads happen to run. Where operations meet in the map of users, which
 //! takes an instant, the map's hasher makes the instant longer ([`GivesWay`]).
 
 mod common;
+#[path = "common/depth.rs"]
+mod depth;
 #[path = "common/gives_way.rs"]
 mod gives_way;
 
@@ -17,8 +20,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
-use attuned_store::{MemoryStore, Revision, StateSnapshot};
-use common::snapshot;
+use attuned_store::{MemoryStore, Revision, State, StateSnapshot};
+use common::{large, snapshot};
+use depth::Depth;
 use gives_way::GivesWay;
 
 /// Which writer wrote a snapshot, and its number among those of that writer, from 1.
@@ -30,11 +34,16 @@ struct Stamp {
 
 impl Stamp {
     fn snapshot(self, user_id: &str) -> StateSnapshot {
-        snapshot(user_id, ((self.writer as i64) << 32) | self.number as i64)
+        let snapshot = snapshot(user_id, ((self.writer as i64) << 32) | self.number as i64);
+        if self.number.is_multiple_of(3) {
+            large(&snapshot)
+        } else {
+            snapshot
+        }
     }
 
-    fn of(snapshot: &StateSnapshot) -> Self {
-        let at = snapshot.updated_at_unix_ms();
+    fn of(state: &State) -> Self {
+        let at = state.updated_at_unix_ms();
         Self {
             writer: (at >> 32) as usize,
             number: at as u64 & 0xffff_ffff,
@@ -42,15 +51,15 @@ impl Stamp {
     }
 }
 
-fn latest<S: BuildHasher>(store: &MemoryStore<S>, user_id: &str) -> Option<Stamp> {
-    store.with_latest(user_id, Stamp::of)
+fn latest<S: BuildHasher + Send + Sync>(store: &MemoryStore<S>, user_id: &str) -> Option<Stamp> {
+    store.with(user_id, Stamp::of)
 }
 
-fn history<S: BuildHasher>(store: &MemoryStore<S>, user_id: &str) -> Vec<Stamp> {
+fn history<S: BuildHasher + Send + Sync>(store: &MemoryStore<S>, user_id: &str) -> Vec<Stamp> {
     store
         .history(user_id, usize::MAX)
         .iter()
-        .map(Stamp::of)
+        .map(|entry| Stamp::of(&entry.value))
         .collect()
 }
 
@@ -96,7 +105,7 @@ impl Progress {
     }
 
     /// Writes the numbers 1 to `writes`, each to the user that `user_of` names.
-    fn write<'a, S: BuildHasher>(
+    fn write<'a, S: BuildHasher + Send + Sync>(
         &self,
         store: &MemoryStore<S>,
         writer: usize,
@@ -113,7 +122,7 @@ impl Progress {
             .collect();
         for (number, snapshot) in (1..).zip(snapshots) {
             self.begun[writer].store(number, SeqCst);
-            store.upsert(snapshot).unwrap();
+            store.insert(snapshot).unwrap();
             self.done[writer].store(number, SeqCst);
             after_each(Stamp { writer, number });
         }
@@ -189,7 +198,7 @@ fn assert_continues(first: &[Stamp], second: &[Stamp], bound: usize) {
 }
 
 /// Fails unless the store is at rest in a state that the writers can have left.
-fn assert_consistent<S: BuildHasher>(store: &MemoryStore<S>, user_id: &str) {
+fn assert_consistent<S: BuildHasher + Send + Sync>(store: &MemoryStore<S>, user_id: &str) {
     let (latest, history) = (latest(store, user_id), history(store, user_id));
     // Both come from the same place, and nobody is writing any more.
     assert_eq!(latest.as_ref(), history.first());
@@ -250,6 +259,11 @@ fn race<R: Send>(rounds: usize, actions: &[&(dyn Fn(usize) -> R + Sync)]) -> Vec
     })
 }
 
+/// How often something is to happen that takes this many times at the plain depth.
+fn so_often(times: usize) -> usize {
+    times * Depth::of_this_run().choose(1, 10)
+}
+
 fn user_ids(users: usize) -> Vec<String> {
     (0..users).map(|n| format!("user-{n}")).collect()
 }
@@ -259,7 +273,10 @@ mod one_user {
 
     const USER: &str = "ada";
     const WRITERS: usize = 3;
-    const WRITES: u64 = 2_500;
+
+    fn writes() -> u64 {
+        so_often(2_500) as u64
+    }
 
     fn read_until_written(
         progress: &Progress,
@@ -311,7 +328,7 @@ mod one_user {
 
     #[test]
     fn every_history_read_among_writers_is_one_that_there_was() {
-        for bound in [1, 2, 3, 8] {
+        for bound in [1, 2, 3, 8, 40] {
             let store = with_history(bound);
             let progress = Progress::new(WRITERS);
             let start = Barrier::new(WRITERS + 2);
@@ -321,7 +338,7 @@ mod one_user {
                 for writer in 0..WRITERS {
                     scope.spawn(move || {
                         start.wait();
-                        progress.write(store, writer, WRITES, |_| USER, |_| {});
+                        progress.write(store, writer, writes(), |_| USER, |_| {});
                     });
                 }
                 scope.spawn(move || {
@@ -335,13 +352,18 @@ mod one_user {
                 });
                 scope.spawn(move || {
                     start.wait();
-                    let view = store.pin();
-                    read_until_written(
-                        progress,
-                        bound,
-                        || view.latest(USER).as_ref().map(Stamp::of),
-                        || view.history(USER, bound).iter().map(Stamp::of).collect(),
-                    );
+                    store.pin(|view| {
+                        read_until_written(
+                            progress,
+                            bound,
+                            || view.get(USER).as_ref().map(Stamp::of),
+                            || {
+                                let history = view.history(USER, bound);
+                                let stamps = history.iter().map(|entry| Stamp::of(&entry.value));
+                                stamps.collect()
+                            },
+                        );
+                    });
                 });
             });
 
@@ -353,7 +375,7 @@ mod one_user {
                 if let Some(newest) = end.iter().find(|stamp| stamp.writer == writer) {
                     // A writer's last snapshot is missing where an earlier one
                     // is, which was evicted before it.
-                    assert_eq!(newest.number, WRITES, "{end:?}");
+                    assert_eq!(newest.number, writes(), "{end:?}");
                 }
             }
         }
@@ -361,7 +383,7 @@ mod one_user {
 
     #[test]
     fn a_writer_reads_its_own_write_or_one_that_came_after_it() {
-        for bound in [1, 2, 8] {
+        for bound in [1, 2, 8, 40] {
             let store = with_history(bound);
             let progress = Progress::new(WRITERS);
             let start = Barrier::new(WRITERS);
@@ -374,7 +396,7 @@ mod one_user {
                         progress.write(
                             store,
                             writer,
-                            WRITES,
+                            writes(),
                             |_| USER,
                             |own| {
                                 let latest = latest(store, USER).unwrap();
@@ -445,26 +467,26 @@ mod many_users {
     #[test]
     fn a_new_user_has_what_each_of_the_threads_wrote_that_raced_to_create_it() {
         const THREADS: usize = 4;
-        const ROUNDS: usize = 1_200;
+        let rounds = so_often(1_200);
 
         // From empty, so that the map grows under the races.
         let store = giving_way(THREADS);
-        let users = user_ids(ROUNDS);
+        let users = user_ids(rounds);
         let create: Vec<_> = (0..THREADS)
             .map(|writer| {
                 let (store, users) = (&store, &users);
                 move |round: usize| {
                     store
-                        .upsert(Stamp { writer, number: 1 }.snapshot(&users[round]))
-                        .unwrap()
+                        .insert(Stamp { writer, number: 1 }.snapshot(&users[round]))
+                        .unwrap();
                 }
             })
             .collect();
         let actions: Vec<&(dyn Fn(usize) + Sync)> =
             create.iter().map(|action| action as _).collect();
-        race(ROUNDS, &actions);
+        race(rounds, &actions);
 
-        assert_eq!(store.len(), ROUNDS);
+        assert_eq!(store.len(), rounds);
         for user_id in &users {
             let writers: HashSet<usize> = history(&store, user_id)
                 .into_iter()
@@ -574,7 +596,7 @@ mod between_two_lookups {
             .hasher(Interrupts::default())
             .build()
             .unwrap();
-        store.upsert(stamp(0).snapshot("the-first")).unwrap();
+        store.insert(stamp(0).snapshot("the-first")).unwrap();
         store.clear();
         store
     }
@@ -595,11 +617,13 @@ mod between_two_lookups {
     }
 
     fn upsert(number: u64) -> impl Fn(&Store) {
-        move |store| store.upsert(stamp(number).snapshot(USER)).unwrap()
+        move |store| {
+            store.insert(stamp(number).snapshot(USER)).unwrap();
+        }
     }
 
     fn remove(store: &Store) -> bool {
-        store.remove(USER)
+        store.remove(USER).unwrap()
     }
 
     fn assert_history(store: &Store, numbers: &[u64]) {
@@ -636,8 +660,8 @@ mod between_two_lookups {
         upsert(2)(&store);
         let removed = interrupt(&store, remove, 2, |store| {
             assert_eq!(latest(store, USER), None);
-            assert!(store.latest(USER).is_none());
-            assert!(store.versioned(USER).is_none());
+            assert!(store.get(USER).is_none());
+            assert!(store.get_versioned(USER).is_none());
             assert!(!store.contains(USER));
             assert_eq!(history(store, USER), []);
             assert!(!remove(store));
@@ -650,7 +674,7 @@ mod between_two_lookups {
     fn a_removal_that_is_under_way_does_not_take_what_is_written_after_it_took_effect() {
         let store = store();
         upsert(1)(&store);
-        let before = store.versioned(USER).unwrap().revision;
+        let before = store.get_versioned(USER).unwrap().revision;
         let removed = interrupt(&store, remove, 2, |store| {
             upsert(2)(store);
             assert_history(store, &[2]);
@@ -658,7 +682,7 @@ mod between_two_lookups {
         });
         assert!(removed);
         assert_history(&store, &[3, 2]);
-        assert!(store.versioned(USER).unwrap().revision > before);
+        assert!(store.get_versioned(USER).unwrap().revision > before);
     }
 
     #[test]
@@ -721,12 +745,15 @@ mod removal {
         writer: 1,
         number: 1,
     };
-    const ROUNDS: usize = 1_200;
 
-    fn present_users<S: BuildHasher>(store: &MemoryStore<S>) -> Vec<String> {
-        let users = user_ids(ROUNDS);
+    fn rounds() -> usize {
+        so_often(1_200)
+    }
+
+    fn present_users<S: BuildHasher + Send + Sync>(store: &MemoryStore<S>) -> Vec<String> {
+        let users = user_ids(rounds());
         for user_id in &users {
-            store.upsert(OLD.snapshot(user_id)).unwrap();
+            store.insert(OLD.snapshot(user_id)).unwrap();
         }
         users
     }
@@ -735,10 +762,10 @@ mod removal {
     fn one_of_the_threads_that_race_to_remove_a_user_has_removed_it() {
         let store = giving_way(4);
         let users = present_users(&store);
-        let remove = |round: usize| store.remove(&users[round]);
-        let removed = race(ROUNDS, &[&remove, &remove, &remove]);
+        let remove = |round: usize| store.remove(&users[round]).unwrap();
+        let removed = race(rounds(), &[&remove, &remove, &remove]);
 
-        for round in 0..ROUNDS {
+        for round in 0..rounds() {
             let winners = removed.iter().filter(|removed| removed[round]).count();
             // Nobody removed what was there, or several removed the same thing.
             assert_eq!(winners, 1, "{}", users[round]);
@@ -754,10 +781,10 @@ mod removal {
         let look = |round: usize| -> Vec<bool> {
             let user_id = &users[round];
             let reads: [&dyn Fn() -> bool; 4] = [
-                &|| store.latest(user_id).is_some(),
+                &|| store.get(user_id).is_some(),
                 &|| store.contains(user_id),
                 &|| !store.history(user_id, 1).is_empty(),
-                &|| store.versioned(user_id).is_some(),
+                &|| store.get_versioned(user_id).is_some(),
             ];
             // Over and over, so that each comes after each of the others.
             (0..4)
@@ -765,8 +792,10 @@ mod removal {
                 .collect()
         };
         let seen = race(
-            ROUNDS,
-            &[&look, &look, &|round| vec![store.remove(&users[round])]],
+            rounds(),
+            &[&look, &look, &|round| {
+                vec![store.remove(&users[round]).unwrap()]
+            }],
         );
         for looks in seen[..2].iter().flatten() {
             // The user was absent and then present, but nobody writes it.
@@ -781,7 +810,7 @@ mod removal {
         let store = giving_way(4);
         let users = present_users(&store);
         let results = race(
-            ROUNDS,
+            rounds(),
             &[
                 &|round| {
                     let user_id = &users[round];
@@ -789,10 +818,10 @@ mod removal {
                     // removal took effect, while it is still under way.
                     let tries = if round % 2 == 0 { 1 } else { 20 };
                     let gone = (0..tries).any(|_| latest(&store, user_id).is_none());
-                    store.upsert(A.snapshot(user_id)).unwrap();
+                    store.insert(A.snapshot(user_id)).unwrap();
                     (gone, history(&store, user_id))
                 },
-                &|round| (store.remove(&users[round]), Vec::new()),
+                &|round| (store.remove(&users[round]).unwrap(), Vec::new()),
             ],
         );
 
@@ -824,17 +853,17 @@ mod removal {
         let store = giving_way(4);
         let users = present_users(&store);
         let removed = race(
-            ROUNDS,
+            rounds(),
             &[
                 &|round| {
-                    store.upsert(A.snapshot(&users[round])).unwrap();
+                    store.insert(A.snapshot(&users[round])).unwrap();
                     true
                 },
                 &|round| {
-                    store.upsert(B.snapshot(&users[round])).unwrap();
+                    store.insert(B.snapshot(&users[round])).unwrap();
                     true
                 },
-                &|round| store.remove(&users[round]),
+                &|round| store.remove(&users[round]).unwrap(),
             ],
         );
 
@@ -856,12 +885,12 @@ mod removal {
     fn two_removals_that_race_with_an_upsert_account_for_what_is_left() {
         let store = giving_way(4);
         let users = present_users(&store);
-        let remove = |round: usize| store.remove(&users[round]);
+        let remove = |round: usize| store.remove(&users[round]).unwrap();
         let results = race(
-            ROUNDS,
+            rounds(),
             &[
                 &|round| {
-                    store.upsert(A.snapshot(&users[round])).unwrap();
+                    store.insert(A.snapshot(&users[round])).unwrap();
                     true
                 },
                 &remove,
@@ -888,15 +917,15 @@ mod removal {
     #[test]
     fn an_upsert_of_an_absent_user_that_races_with_a_removal_is_kept_or_was_removed() {
         let store = giving_way(4);
-        let users = user_ids(ROUNDS);
+        let users = user_ids(rounds());
         let results = race(
-            ROUNDS,
+            rounds(),
             &[
                 &|round| {
-                    store.upsert(A.snapshot(&users[round])).unwrap();
+                    store.insert(A.snapshot(&users[round])).unwrap();
                     true
                 },
-                &|round| store.remove(&users[round]),
+                &|round| store.remove(&users[round]).unwrap(),
             ],
         );
         for (user_id, &removed) in users.iter().zip(&results[1]) {
@@ -940,7 +969,7 @@ mod removal {
     #[test]
     fn no_reader_sees_what_a_removal_has_removed() {
         const WRITERS: usize = 2;
-        const WRITES: u64 = 15_000;
+        let writes = so_often(15_000) as u64;
         const BOUND: usize = 8;
         const USER: &str = "ada";
 
@@ -954,7 +983,7 @@ mod removal {
                 let (store, progress, start) = (&store, &progress, &start);
                 scope.spawn(move || {
                     start.wait();
-                    progress.write(store, writer, WRITES, |_| USER, |_| {});
+                    progress.write(store, writer, writes, |_| USER, |_| {});
                 });
             }
             scope.spawn(|| {
@@ -974,7 +1003,7 @@ mod removal {
                 let mut begun_by_last_removal = vec![0; WRITERS];
                 while progress.is_writing() {
                     let done = progress.done();
-                    let removed = store.remove(USER);
+                    let removed = store.remove(USER).unwrap();
                     let begun = progress.begun();
                     erased.advance(&done);
                     assert_nothing_erased(&history(&store, USER), &done);
@@ -997,16 +1026,16 @@ mod removal {
         });
 
         assert_consistent(&store, USER);
-        let left = u64::from(store.remove(USER));
+        let left = u64::from(store.remove(USER).unwrap());
         // Each removal ended a life that an upsert had begun.
-        assert!(removals + left <= WRITERS as u64 * WRITES);
+        assert!(removals + left <= WRITERS as u64 * writes);
         assert!(store.is_empty());
     }
 
     #[test]
     fn clearing_among_writers_takes_all_that_came_before() {
         const WRITERS: usize = 2;
-        const WRITES: u64 = 15_000;
+        let writes = so_often(15_000) as u64;
         const USERS: usize = 48;
 
         let store = with_history(4);
@@ -1023,7 +1052,7 @@ mod removal {
                     // meet at a different user each time.
                     let stride = [5, 7][writer];
                     let user_of = |number| users[number as usize * stride % USERS].as_str();
-                    progress.write(store, writer, WRITES, user_of, |_| {});
+                    progress.write(store, writer, writes, user_of, |_| {});
                 });
             }
             scope.spawn(|| {
@@ -1060,15 +1089,22 @@ mod revisions {
     use super::*;
 
     const WRITERS: usize = 2;
-    const WRITES: u64 = 8_000;
+
+    fn writes() -> u64 {
+        so_often(8_000) as u64
+    }
+
     const USER: &str = "ada";
 
     /// What a reader sees, without repetitions, until the writers are done.
-    fn read<S: BuildHasher>(store: &MemoryStore<S>, progress: &Progress) -> Vec<(Revision, Stamp)> {
+    fn read<S: BuildHasher + Send + Sync>(
+        store: &MemoryStore<S>,
+        progress: &Progress,
+    ) -> Vec<(Revision, Stamp)> {
         let mut seen: Vec<(Revision, Stamp)> = Vec::new();
         while progress.is_writing() {
-            let versioned = store.versioned(USER);
-            let next = versioned.map(|read| (read.revision, Stamp::of(&read.snapshot)));
+            let versioned = store.get_versioned(USER);
+            let next = versioned.map(|read| (read.revision, Stamp::of(&read.value)));
             if next.is_some() && next.as_ref() != seen.last() {
                 seen.extend(next);
             }
@@ -1089,11 +1125,11 @@ mod revisions {
                     progress.write(
                         store,
                         writer,
-                        WRITES,
+                        writes(),
                         |_| USER,
                         |own| {
                             if removals && own.number % 16 == 0 {
-                                store.remove(USER);
+                                store.remove(USER).unwrap();
                             }
                         },
                     );
@@ -1144,5 +1180,115 @@ mod revisions {
     #[test]
     fn revisions_tell_writes_apart_and_order_them_across_removals() {
         check(true);
+    }
+}
+
+/// Threads that end while others work, and use the store to the last: in destructors of
+/// their thread-local variables. On Windows they may not.
+#[cfg(not(windows))]
+mod threads_that_end {
+    use std::cell::RefCell;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Does something when it is dropped.
+    struct Last(Option<Box<dyn FnOnce()>>);
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            if let Some(action) = self.0.take() {
+                action();
+            }
+        }
+    }
+
+    thread_local! {
+        static LAST: RefCell<Last> = const { RefCell::new(Last(None)) };
+    }
+
+    /// Has this thread do it when it ends.
+    fn at_last(action: impl FnOnce() + 'static) {
+        LAST.with_borrow_mut(|last| last.0 = Some(Box::new(action)));
+    }
+
+    const USER: &str = "ada";
+
+    /// Everything that can be done, in an order in which each sees the one before. Others
+    /// write the shared user meanwhile, and only this thread its own.
+    fn everything(store: &MemoryStore, own: &str, stamp: Stamp) {
+        store.insert(stamp.snapshot(USER)).unwrap();
+        assert_has_or_overtook(&history(store, USER), stamp, 8);
+        assert!(latest(store, USER).is_some());
+
+        store.insert(stamp.snapshot(own)).unwrap();
+        assert_eq!(latest(store, own), Some(stamp));
+        let read = store.get_versioned(own).unwrap();
+        assert_eq!(Stamp::of(&read.value), stamp);
+        let changed = store.update(own, |state| state.map(State::to_builder));
+        let changed = changed.unwrap().unwrap();
+        assert!(changed.revision > read.revision);
+        assert_eq!(history(store, own), [stamp, stamp]);
+        assert!(store.contains(own));
+        assert!(store.remove(own).unwrap());
+        assert_eq!(latest(store, own), None);
+        store.insert(stamp.snapshot(own)).unwrap();
+        assert_eq!(history(store, own), [stamp]);
+    }
+
+    #[test]
+    fn a_thread_can_use_the_store_to_the_last_while_others_work() {
+        const WRITERS: usize = 2;
+
+        let threads = so_often(100);
+        let store = with_history(8);
+        let progress = Progress::new(WRITERS);
+        thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let (store, progress) = (&store, &progress);
+                let writes = so_often(2_000) as u64;
+                scope.spawn(move || progress.write(store, writer, writes, |_| USER, |_| {}));
+            }
+            let reader = scope.spawn(|| {
+                while progress.is_writing() {
+                    assert_in_order(&history(&store, USER));
+                }
+            });
+            for number in 0..threads {
+                let own = format!("user-{number}");
+                let of_thread = store.clone();
+                let stamp = Stamp {
+                    writer: WRITERS + number,
+                    number: 1 + number as u64 % 3,
+                };
+                let (ended, wait) = mpsc::channel();
+                let thread = thread::spawn(move || {
+                    let act = {
+                        let (store, own) = (of_thread.clone(), own.clone());
+                        move || {
+                            everything(&store, &own, stamp);
+                            ended.send(()).unwrap();
+                        }
+                    };
+                    // std destroys the variable that was registered last first: the
+                    // store's own variables are still there, or are gone.
+                    if number % 2 == 0 {
+                        at_last(act);
+                        let _ = of_thread.get(USER);
+                    } else {
+                        let _ = of_thread.get(USER);
+                        at_last(act);
+                    }
+                });
+                thread.join().unwrap();
+                wait.recv().expect("its destructor has run");
+            }
+            reader.join().unwrap();
+        });
+        assert_eq!(store.len(), threads + 1);
+        for number in 0..threads {
+            assert_consistent(&store, &format!("user-{number}"));
+        }
+        assert_consistent(&store, USER);
     }
 }

@@ -1,4 +1,6 @@
-//! Writes that depend on what is there: `upsert_if`, `update` and `patch`.
+//! Writes and removals that depend on what is there, through both interfaces:
+//! `insert_if`, `remove_if`, `update`, `patch`, and `upsert_if`, `update_latest`,
+//! `patch_latest`.
 
 mod common;
 #[path = "common/ready.rs"]
@@ -11,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use attuned_store::{
-    Expected, MemoryStore, Result, Revision, Source, StateSnapshot, StateSnapshotBuilder,
+    Expected, MemoryStore, Result, Revision, Source, State, StateSnapshot, StateSnapshotBuilder,
     StateStore, StateStoreExt, Stats, StoreError, UPDATE_ATTEMPTS, Versioned, async_trait,
 };
 use common::snapshot;
@@ -27,26 +29,41 @@ fn dynamic(store: &MemoryStore) -> &dyn StateStore {
 }
 
 fn revision(store: &MemoryStore, user_id: &str) -> Revision {
-    store.versioned(user_id).unwrap().revision
+    store.get_versioned(user_id).unwrap().revision
 }
 
-/// All that can be read about a user and, but for conflicts, about the store.
+/// What a conditional operation has written, and the revision of that write.
+type Written = (State, Revision);
+
+fn latest(store: &MemoryStore, user_id: &str) -> Option<Written> {
+    let found = store.get_versioned(user_id)?;
+    Some((found.value, found.revision))
+}
+
+fn history(store: &MemoryStore, user_id: &str) -> Vec<State> {
+    let history = store.history(user_id, usize::MAX);
+    history.into_iter().map(|entry| entry.value).collect()
+}
+
+fn state(at: i64) -> State {
+    snapshot("ada", at).into_state()
+}
+
+fn states<const N: usize>(at: [i64; N]) -> [State; N] {
+    at.map(state)
+}
+
+/// All that can be read about a user, and about the store except the conflicts.
 fn everything(
     store: &MemoryStore,
     user_id: &str,
-) -> (Option<Versioned>, Vec<StateSnapshot>, [u64; 5]) {
-    let Stats {
-        users,
-        versions,
-        upserts,
-        evictions,
-        deletes,
-        ..
-    } = store.stats();
+) -> (Option<Versioned<State>>, Vec<Versioned<State>>, Stats) {
+    let mut stats = store.stats();
+    stats.conflicts = 0;
     (
-        store.versioned(user_id),
+        store.get_versioned(user_id),
         store.history(user_id, usize::MAX),
-        [users, versions, upserts, evictions, deletes],
+        stats,
     )
 }
 
@@ -64,10 +81,9 @@ mod upsert_if {
 
     type UpsertIf = fn(&MemoryStore, StateSnapshot, Expected) -> Result<Revision>;
 
-    /// The three ways to call it.
-    const INTERFACES: [UpsertIf; 3] = [
-        |store, snapshot, expected| store.upsert_if(snapshot, expected),
-        |store, snapshot, expected| store.pin().upsert_if(snapshot, expected),
+    /// The two ways to call it.
+    const INTERFACES: [UpsertIf; 2] = [
+        |store, snapshot, expected| store.insert_if(snapshot, expected),
         |store, snapshot, expected| ready(dynamic(store).upsert_if(snapshot, expected)),
     ];
 
@@ -79,21 +95,30 @@ mod upsert_if {
             let mut revisions = Vec::new();
             for at in 1..=5 {
                 let written = upsert_if(&store, snapshot("ada", at), expected).unwrap();
-                assert_eq!(
-                    store.versioned("ada"),
-                    Some(Versioned::new(snapshot("ada", at), written))
-                );
+                assert_eq!(latest(&store, "ada"), Some((state(at), written)));
                 revisions.push(written);
                 expected = Expected::At(written);
             }
             assert!(revisions.is_sorted_by(|a, b| a < b), "{revisions:?}");
-            assert_eq!(
-                store.history("ada", usize::MAX),
-                [5, 4, 3].map(|at| snapshot("ada", at))
-            );
+            assert_eq!(history(&store, "ada"), states([5, 4, 3]));
             let stats = store.stats();
-            assert_eq!((stats.upserts, stats.evictions), (5, 2));
+            assert_eq!((stats.writes, stats.evictions), (5, 2));
             assert_eq!(stats.conflicts, 0);
+        }
+    }
+
+    #[test]
+    fn writes_over_anything_if_that_was_expected() {
+        for upsert_if in INTERFACES {
+            let store = store();
+            for at in 1..=3 {
+                let written = upsert_if(&store, snapshot("ada", at), Expected::Any).unwrap();
+                assert_eq!(latest(&store, "ada"), Some((state(at), written)));
+            }
+            store.remove("ada").unwrap();
+            upsert_if(&store, snapshot("ada", 4), Expected::Any).unwrap();
+            assert_eq!(history(&store, "ada"), [state(4)]);
+            assert_eq!(store.stats().conflicts, 0);
         }
     }
 
@@ -101,24 +126,24 @@ mod upsert_if {
     fn finds_what_the_other_writes_have_left() {
         for upsert_if in INTERFACES {
             let store = store();
-            store.upsert(snapshot("ada", 1)).unwrap();
+            store.insert(snapshot("ada", 1)).unwrap();
             let expected = Expected::At(revision(&store, "ada"));
             upsert_if(&store, snapshot("ada", 2), expected).unwrap();
 
             let updated = store
                 .update("ada", |_| StateSnapshot::builder().updated_at(3))
                 .unwrap();
-            let expected = Expected::unchanged(updated.as_ref());
+            let expected = Expected::from(updated.as_ref());
             upsert_if(&store, snapshot("ada", 4), expected).unwrap();
-            assert_eq!(store.latest("ada"), Some(snapshot("ada", 4)));
+            assert_eq!(store.get("ada"), Some(state(4)));
         }
     }
 
     #[test]
     fn absent_is_what_a_user_is_who_was_removed() {
         let removals: [fn(&MemoryStore); 3] = [
-            |store| assert!(store.remove("ada")),
-            |store| assert_eq!(store.retain(|_| false), 1),
+            |store| assert!(store.remove("ada").unwrap()),
+            |store| assert_eq!(store.retain(|_, _| false), 1),
             MemoryStore::clear,
         ];
         for upsert_if in INTERFACES {
@@ -128,7 +153,7 @@ mod upsert_if {
                 remove(&store);
                 let after = upsert_if(&store, snapshot("ada", 2), Expected::Absent).unwrap();
                 assert!(before < after);
-                assert_eq!(store.history("ada", usize::MAX), [snapshot("ada", 2)]);
+                assert_eq!(history(&store, "ada"), [state(2)]);
             }
         }
     }
@@ -138,7 +163,9 @@ mod upsert_if {
     #[track_caller]
     fn refused(upsert_if: UpsertIf, store: &MemoryStore, wrong: Expected) {
         let conflicts = store.stats().conflicts;
-        let found = store.versioned("ada").map(|versioned| versioned.revision);
+        let found = store
+            .get_versioned("ada")
+            .map(|versioned| versioned.revision);
         let error = unchanged(store, "ada", || {
             upsert_if(store, snapshot("ada", 100), wrong).unwrap_err()
         });
@@ -167,7 +194,7 @@ mod upsert_if {
             refused(upsert_if, &store, Expected::At(Revision::from(1)));
             refused(upsert_if, &store, Expected::At(Revision::from(u64::MAX)));
 
-            store.upsert(snapshot("ada", 1)).unwrap();
+            store.insert(snapshot("ada", 1)).unwrap();
             let first = revision(&store, "ada");
             refused(upsert_if, &store, Expected::Absent);
             for wrong in [u64::from(first) - 1, u64::from(first) + 1] {
@@ -175,14 +202,14 @@ mod upsert_if {
             }
 
             // The same content, but another write.
-            store.upsert(snapshot("ada", 1)).unwrap();
+            store.insert(snapshot("ada", 1)).unwrap();
             let second = revision(&store, "ada");
             refused(upsert_if, &store, Expected::At(first));
 
             // Gone, and come again.
-            store.remove("ada");
+            store.remove("ada").unwrap();
             refused(upsert_if, &store, Expected::At(second));
-            store.upsert(snapshot("ada", 1)).unwrap();
+            store.insert(snapshot("ada", 1)).unwrap();
             for former in [first, second] {
                 refused(upsert_if, &store, Expected::At(former));
             }
@@ -215,7 +242,7 @@ mod upsert_if {
         };
         assert_eq!(
             conflict(Expected::Absent, Some(4)),
-            "conflict: expected no snapshot, found revision 4"
+            "conflict: expected nothing, found revision 4"
         );
         assert_eq!(
             conflict(Expected::At(Revision::from(3)), Some(4)),
@@ -223,7 +250,7 @@ mod upsert_if {
         );
         assert_eq!(
             conflict(Expected::At(Revision::from(3)), None),
-            "conflict: expected revision 3, found no snapshot"
+            "conflict: expected revision 3, found nothing"
         );
     }
 
@@ -236,13 +263,13 @@ mod upsert_if {
 
         let store = store();
         let first = store
-            .upsert_if(snapshot("ada", 0), Expected::Absent)
+            .insert_if(snapshot("ada", 0), Expected::Absent)
             .unwrap();
         let written = together(THREADS, |_| {
             let mut written = Vec::new();
             for _ in 0..ATTEMPTS {
                 let read = revision(&store, "ada");
-                match store.upsert_if(snapshot("ada", 1), Expected::At(read)) {
+                match store.insert_if(snapshot("ada", 1), Expected::At(read)) {
                     Ok(revision) => written.push((read, revision)),
                     Err(StoreError::Conflict { actual, .. }) => assert!(actual > Some(read)),
                     Err(error) => panic!("{error}"),
@@ -260,9 +287,9 @@ mod upsert_if {
         }
         assert_eq!(revision(&store, "ada"), last);
         let stats = store.stats();
-        assert_eq!(stats.upserts, 1 + chain.len() as u64);
+        assert_eq!(stats.writes, 1 + chain.len() as u64);
         assert_eq!(
-            stats.upserts + stats.conflicts,
+            stats.writes + stats.conflicts,
             1 + (THREADS * ATTEMPTS) as u64
         );
     }
@@ -277,22 +304,22 @@ mod upsert_if {
         for absent in [false, true] {
             let stores: Vec<_> = (0..ROUNDS).map(|_| store()).collect();
             for store in stores.iter().filter(|_| !absent) {
-                store.upsert(snapshot("ada", -1)).unwrap();
+                store.insert(snapshot("ada", -1)).unwrap();
             }
             let expected: Vec<_> = stores
                 .iter()
-                .map(|store| Expected::unchanged(store.versioned("ada").as_ref()))
+                .map(|store| Expected::from(store.get_versioned("ada").as_ref()))
                 .collect();
             let mut results = together(THREADS, |thread| {
                 let race = |(store, &expected): (&MemoryStore, _)| {
-                    store.upsert_if(snapshot("ada", thread as i64), expected)
+                    store.insert_if(snapshot("ada", thread as i64), expected)
                 };
                 stores.iter().zip(&expected).map(race).collect::<Vec<_>>()
             });
             for store in stores.iter().rev() {
                 let results: Vec<_> = results.iter_mut().map(|r| r.pop().unwrap()).collect();
-                let latest = store.versioned("ada").unwrap();
-                let winner = latest.snapshot.updated_at_unix_ms() as usize;
+                let latest = store.get_versioned("ada").unwrap();
+                let winner = latest.value.updated_at_unix_ms() as usize;
                 for (thread, result) in results.into_iter().enumerate() {
                     match result {
                         Ok(revision) => {
@@ -306,34 +333,170 @@ mod upsert_if {
                     }
                 }
                 assert_eq!(store.stats().conflicts, THREADS as u64 - 1);
-                assert_eq!(store.stats().upserts, 1 + u64::from(!absent));
+                assert_eq!(store.stats().writes, 1 + u64::from(!absent));
             }
         }
+    }
+}
+
+mod remove_if {
+    use super::*;
+
+    #[test]
+    fn removes_what_was_expected() {
+        let store = store();
+        for writes in 1..=5 {
+            for at in 1..=writes {
+                store.insert(snapshot("ada", at)).unwrap();
+            }
+            store.insert(snapshot("grace", 1)).unwrap();
+            let expected = Expected::At(revision(&store, "ada"));
+            assert!(store.remove_if("ada", expected).unwrap());
+            assert_eq!(store.get("ada"), None);
+            assert_eq!(history(&store, "ada"), []);
+            assert!(store.contains("grace"));
+        }
+        let stats = store.stats();
+        assert_eq!((stats.removals, stats.conflicts), (5, 0));
+    }
+
+    #[test]
+    fn removes_whatever_is_there_if_anything_was_expected() {
+        let store = store();
+        store.insert(snapshot("ada", 1)).unwrap();
+        assert!(store.remove_if("ada", Expected::Any).unwrap());
+        assert!(!store.remove_if("ada", Expected::Any).unwrap());
+        assert!(store.is_empty());
+    }
+
+    /// There is nothing to remove, as the caller expected.
+    #[test]
+    fn of_an_absent_user_nothing_is_removed() {
+        let store = store();
+        let removed = unchanged(&store, "ada", || {
+            store.remove_if("ada", Expected::Absent).unwrap()
+        });
+        assert!(!removed);
+        assert_eq!(store.stats().conflicts, 0);
+    }
+
+    #[track_caller]
+    fn refused(store: &MemoryStore, wrong: Expected) {
+        let conflicts = store.stats().conflicts;
+        let found = latest(store, "ada").map(|(_, revision)| revision);
+        let error = unchanged(store, "ada", || store.remove_if("ada", wrong).unwrap_err());
+        assert!(
+            matches!(
+                &error,
+                StoreError::Conflict { user_id, expected, actual }
+                    if user_id == "ada" && *expected == wrong && *actual == found
+            ),
+            "{error}"
+        );
+        assert_eq!(store.stats().conflicts, conflicts + 1);
+    }
+
+    #[test]
+    fn refuses_what_was_not_expected() {
+        let store = store();
+        refused(&store, Expected::At(Revision::from(0)));
+        refused(&store, Expected::At(Revision::from(1)));
+
+        store.insert(snapshot("ada", 1)).unwrap();
+        let first = revision(&store, "ada");
+        refused(&store, Expected::Absent);
+        store.insert(snapshot("ada", 1)).unwrap();
+        let second = revision(&store, "ada");
+        refused(&store, Expected::At(first));
+
+        assert!(store.remove("ada").unwrap());
+        refused(&store, Expected::At(second));
+        store.insert(snapshot("ada", 1)).unwrap();
+        for former in [first, second] {
+            refused(&store, Expected::At(former));
+        }
+    }
+
+    /// Each removal takes exactly what it expected, so no write is lost: of as many writes
+    /// as were made, each was either replaced by a conditional write or removed.
+    #[test]
+    fn each_write_is_followed_by_one_write_or_one_removal() {
+        const THREADS: usize = 4;
+        const ATTEMPTS: usize = 10_000;
+
+        let store = store();
+        let done = together(THREADS, |thread| {
+            let (mut followed, mut written, mut first) = (Vec::new(), Vec::new(), 0);
+            for attempt in 0..ATTEMPTS {
+                let read = latest(&store, "ada").map(|(_, revision)| revision);
+                let expected = Expected::from(read);
+                if let Some(read) = read
+                    && (attempt + thread) % 4 == 0
+                {
+                    match store.remove_if("ada", expected) {
+                        Ok(removed) => {
+                            assert!(removed);
+                            followed.push(read);
+                        }
+                        Err(StoreError::Conflict { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                    continue;
+                }
+                match store.insert_if(snapshot("ada", 1), expected) {
+                    Ok(revision) => {
+                        written.push(revision);
+                        followed.extend(read);
+                        first += usize::from(read.is_none());
+                    }
+                    Err(StoreError::Conflict { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (followed, written, first)
+        });
+        let mut followed: Vec<_> = done.iter().flat_map(|(followed, ..)| followed).collect();
+        let mut written: Vec<_> = done.iter().flat_map(|(_, written, _)| written).collect();
+        followed.sort_unstable();
+        written.sort_unstable();
+        // No two writes have the same revision, and none was followed twice.
+        assert!(written.is_sorted_by(|a, b| a < b));
+        let left = latest(&store, "ada").map(|(_, revision)| revision);
+        followed.extend(&left);
+        assert_eq!(followed, written);
+        // One begins after each removal, and one at the beginning.
+        let begun: usize = done.iter().map(|(.., first)| first).sum();
+        let removals = store.stats().removals as usize;
+        assert_eq!(begun, removals + usize::from(left.is_some()));
     }
 }
 
 mod update {
     use super::*;
 
-    type Change<'a> = dyn FnMut(Option<&StateSnapshot>) -> Option<StateSnapshotBuilder> + Send + 'a;
-    type Update = fn(&MemoryStore, &str, &mut Change<'_>) -> Result<Option<Versioned>>;
+    type Change<'a> = dyn FnMut(Option<&State>) -> Option<StateSnapshotBuilder> + Send + 'a;
+    type Update = fn(&MemoryStore, &str, &mut Change<'_>) -> Result<Option<Written>>;
 
-    const INHERENT: [Update; 2] = [
-        |store, user_id, change| store.update(user_id, change),
-        |store, user_id, change| store.pin().update(user_id, change),
-    ];
+    const INHERENT: Update = |store, user_id, change| {
+        let written = store.update(user_id, change)?;
+        Ok(written.map(|written| (written.value, written.revision)))
+    };
     const EXTENSION: Update = |store, user_id, change| {
         let store = dynamic(store);
-        ready(store.update(user_id, change))
+        let written = ready(store.update_latest(user_id, change))?;
+        Ok(written.map(|(snapshot, revision)| {
+            assert_eq!(snapshot.user_id(), user_id);
+            (snapshot.into_state(), revision)
+        }))
     };
-    /// The three ways to call it.
-    const INTERFACES: [Update; 3] = [INHERENT[0], INHERENT[1], EXTENSION];
+    /// The two ways to call it.
+    const INTERFACES: [Update; 2] = [INHERENT, EXTENSION];
 
-    fn at(current: Option<&StateSnapshot>) -> Option<i64> {
-        current.map(StateSnapshot::updated_at_unix_ms)
+    fn at(current: Option<&State>) -> Option<i64> {
+        current.map(State::updated_at_unix_ms)
     }
 
-    fn next(current: Option<&StateSnapshot>) -> StateSnapshotBuilder {
+    fn next(current: Option<&State>) -> StateSnapshotBuilder {
         snapshot("ada", at(current).unwrap_or(0) + 1).to_builder()
     }
 
@@ -347,14 +510,11 @@ mod update {
                     Some(next(current))
                 });
                 let written = written.unwrap().unwrap();
-                assert_eq!(written.snapshot, snapshot("ada", n));
-                assert_eq!(store.versioned("ada"), Some(written));
+                assert_eq!(written.0, state(n));
+                assert_eq!(latest(&store, "ada"), Some(written));
             }
-            assert_eq!(
-                store.history("ada", usize::MAX),
-                [5, 4, 3].map(|at| snapshot("ada", at))
-            );
-            assert_eq!(store.stats().upserts, 5);
+            assert_eq!(history(&store, "ada"), states([5, 4, 3]));
+            assert_eq!(store.stats().writes, 5);
         }
     }
 
@@ -366,17 +526,19 @@ mod update {
             .update("ada", |current| Some(next(current)))
             .unwrap()
             .unwrap();
-        ready(dynamic(&store).update("ada", next)).unwrap().unwrap();
-        assert_eq!(store.latest("ada"), Some(snapshot("ada", 3)));
+        ready(dynamic(&store).update_latest("ada", next))
+            .unwrap()
+            .unwrap();
+        assert_eq!(store.get("ada"), Some(state(3)));
     }
 
     #[test]
     fn the_user_is_the_one_named_whatever_the_builder_says() {
         for update in INTERFACES {
             let store = store();
-            store.upsert(snapshot("grace", 7)).unwrap();
+            store.insert(snapshot("grace", 7)).unwrap();
             for id_in_builder in [None, Some("grace"), Some("no id")] {
-                let mut change = |_: Option<&StateSnapshot>| {
+                let mut change = |_: Option<&State>| {
                     let builder = StateSnapshot::builder().updated_at(1);
                     Some(match id_in_builder {
                         Some(user_id) => builder.user_id(user_id),
@@ -384,10 +546,16 @@ mod update {
                     })
                 };
                 let written = update(&store, "ada", &mut change).unwrap().unwrap();
-                assert_eq!(written.snapshot.user_id(), "ada");
+                assert_eq!(
+                    written.0,
+                    StateSnapshot::builder()
+                        .updated_at(1)
+                        .build_state()
+                        .unwrap()
+                );
             }
-            assert_eq!(store.stats().upserts, 4);
-            assert_eq!(store.history("grace", usize::MAX), [snapshot("grace", 7)]);
+            assert_eq!(store.stats().writes, 4);
+            assert_eq!(history(&store, "grace"), [state(7)]);
         }
     }
 
@@ -398,7 +566,7 @@ mod update {
             let decline = || update(&store, "ada", &mut |_| None).unwrap();
             assert_eq!(unchanged(&store, "ada", decline), None);
             assert!(store.is_empty());
-            store.upsert(snapshot("ada", 1)).unwrap();
+            store.insert(snapshot("ada", 1)).unwrap();
             assert_eq!(unchanged(&store, "ada", decline), None);
         }
     }
@@ -409,7 +577,7 @@ mod update {
             let store = store();
             for present in [false, true] {
                 if present {
-                    store.upsert(snapshot("ada", 1)).unwrap();
+                    store.insert(snapshot("ada", 1)).unwrap();
                 }
                 for wrong in [
                     StateSnapshot::builder().confidence(1.5),
@@ -418,7 +586,7 @@ mod update {
                 ] {
                     let mut calls = 0;
                     let error = unchanged(&store, "ada", || {
-                        let mut change = |_: Option<&StateSnapshot>| {
+                        let mut change = |_: Option<&State>| {
                             calls += 1;
                             Some(wrong.clone())
                         };
@@ -451,12 +619,16 @@ mod update {
     const INTERFERENCES: [Interference; 6] = [
         (
             "upsert",
-            |store| store.upsert(snapshot("ada", 50)).unwrap(),
+            |store| {
+                store.insert(snapshot("ada", 50)).unwrap();
+            },
             Some(50),
         ),
         (
             "upsert of the same",
-            |store| store.upsert(snapshot("ada", 1)).unwrap(),
+            |store| {
+                store.insert(snapshot("ada", 1)).unwrap();
+            },
             Some(1),
         ),
         (
@@ -470,24 +642,24 @@ mod update {
         (
             "upsert and remove",
             |store| {
-                store.upsert(snapshot("ada", 52)).unwrap();
-                assert!(store.remove("ada"));
+                store.insert(snapshot("ada", 52)).unwrap();
+                assert!(store.remove("ada").unwrap());
             },
             None,
         ),
         (
             "remove and upsert",
             |store| {
-                store.remove("ada");
-                store.upsert(snapshot("ada", 53)).unwrap();
+                store.remove("ada").unwrap();
+                store.insert(snapshot("ada", 53)).unwrap();
             },
             Some(53),
         ),
         (
             "retain none, and upsert",
             |store| {
-                store.retain(|_| false);
-                store.upsert(snapshot("ada", 54)).unwrap();
+                store.retain(|_, _| false);
+                store.insert(snapshot("ada", 54)).unwrap();
             },
             Some(54),
         ),
@@ -506,10 +678,10 @@ mod update {
                     let case = format!("{name}, present before: {present}");
                     let store = store();
                     if present {
-                        store.upsert(snapshot("ada", 1)).unwrap();
+                        store.insert(snapshot("ada", 1)).unwrap();
                     }
                     let mut seen = Vec::new();
-                    let mut change = |current: Option<&StateSnapshot>| {
+                    let mut change = |current: Option<&State>| {
                         seen.push(at(current));
                         if seen.len() == 1 {
                             interfere(&store);
@@ -518,9 +690,8 @@ mod update {
                     };
                     let written = update(&store, "ada", &mut change).unwrap().unwrap();
                     assert_eq!(seen, [present.then_some(1), left], "{case}");
-                    let expected = snapshot("ada", left.unwrap_or(0) + 1);
-                    assert_eq!(written.snapshot, expected, "{case}");
-                    assert_eq!(store.versioned("ada"), Some(written), "{case}");
+                    assert_eq!(written.0, state(left.unwrap_or(0) + 1), "{case}");
+                    assert_eq!(latest(&store, "ada"), Some(written), "{case}");
                 }
             }
         }
@@ -531,16 +702,16 @@ mod update {
         for update in INTERFACES {
             let store = store();
             let mut calls = 0;
-            let mut change = |current: Option<&StateSnapshot>| {
+            let mut change = |current: Option<&State>| {
                 assert_eq!(current, None);
                 calls += 1;
-                store.upsert(snapshot("ada", 50)).unwrap();
-                assert!(store.remove("ada"));
+                store.insert(snapshot("ada", 50)).unwrap();
+                assert!(store.remove("ada").unwrap());
                 Some(next(current))
             };
             update(&store, "ada", &mut change).unwrap().unwrap();
             assert_eq!(calls, 1);
-            assert_eq!(store.history("ada", usize::MAX), [snapshot("ada", 1)]);
+            assert_eq!(history(&store, "ada"), [state(1)]);
         }
     }
 
@@ -550,18 +721,18 @@ mod update {
             for present in [false, true] {
                 let store = store();
                 if present {
-                    store.upsert(snapshot("ada", 1)).unwrap();
+                    store.insert(snapshot("ada", 1)).unwrap();
                 }
-                let mut change = |current: Option<&StateSnapshot>| {
+                let mut change = |current: Option<&State>| {
                     if at(current) == Some(50) {
                         return None;
                     }
-                    store.upsert(snapshot("ada", 50)).unwrap();
+                    store.insert(snapshot("ada", 50)).unwrap();
                     Some(next(current))
                 };
                 assert_eq!(update(&store, "ada", &mut change).unwrap(), None);
-                assert_eq!(store.latest("ada"), Some(snapshot("ada", 50)));
-                assert_eq!(store.stats().upserts, 1 + u64::from(present));
+                assert_eq!(store.get("ada"), Some(state(50)));
+                assert_eq!(store.stats().writes, 1 + u64::from(present));
             }
         }
     }
@@ -569,35 +740,33 @@ mod update {
     /// More often than the extension does, which has no other bound to set.
     #[test]
     fn the_inherent_method_goes_on_as_long_as_others_write() {
-        for update in INHERENT {
-            let store = store();
-            let mut calls = 0;
-            let mut change = |current: Option<&StateSnapshot>| {
-                calls += 1;
-                if calls <= 3 * i64::from(UPDATE_ATTEMPTS) {
-                    store.upsert(snapshot("ada", calls)).unwrap();
-                }
-                Some(next(current))
-            };
-            let written = update(&store, "ada", &mut change).unwrap().unwrap();
-            assert_eq!(written.snapshot, snapshot("ada", calls));
-            assert_eq!(store.stats().conflicts, 0);
-        }
+        let store = store();
+        let mut calls = 0;
+        let mut change = |current: Option<&State>| {
+            calls += 1;
+            if calls <= 3 * i64::from(UPDATE_ATTEMPTS) {
+                store.insert(snapshot("ada", calls)).unwrap();
+            }
+            Some(next(current))
+        };
+        let written = INHERENT(&store, "ada", &mut change).unwrap().unwrap();
+        assert_eq!(written.0, state(calls));
+        assert_eq!(store.stats().conflicts, 0);
     }
 
     #[test]
     fn the_extension_gives_up_when_every_attempt_meets_another_write() {
         let store = store();
         let mut calls = 0;
-        let mut change = |current: Option<&StateSnapshot>| {
+        let mut change = |current: Option<&State>| {
             calls += 1;
-            store.upsert(snapshot("ada", calls)).unwrap();
+            store.insert(snapshot("ada", calls)).unwrap();
             Some(next(current))
         };
         let error = EXTENSION(&store, "ada", &mut change).unwrap_err();
         assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
         assert_eq!(calls, i64::from(UPDATE_ATTEMPTS));
-        assert_eq!(store.latest("ada"), Some(snapshot("ada", calls)));
+        assert_eq!(store.get("ada"), Some(state(calls)));
     }
 
     #[test]
@@ -607,7 +776,7 @@ mod update {
             for store in [store(), bounded.clone().build().unwrap()] {
                 for present in [false, true] {
                     if present {
-                        store.upsert(snapshot("ada", 1)).unwrap();
+                        store.insert(snapshot("ada", 1)).unwrap();
                     }
                     let panicked = unchanged(&store, "ada", || {
                         catch_unwind(AssertUnwindSafe(|| {
@@ -617,8 +786,8 @@ mod update {
                     assert!(panicked.is_err());
                 }
                 update(&store, "ada", &mut |current| Some(next(current))).unwrap();
-                assert_eq!(store.latest("ada"), Some(snapshot("ada", 2)));
-                assert!(store.remove("ada"));
+                assert_eq!(store.get("ada"), Some(state(2)));
+                assert!(store.remove("ada").unwrap());
                 assert!(store.is_empty());
             }
         }
@@ -651,9 +820,9 @@ mod update {
                 }
             });
             let total = (THREADS * UPDATES) as i64;
-            let newest = [total, total - 1, total - 2].map(|at| snapshot("ada", at));
-            assert_eq!(store.history("ada", usize::MAX), newest);
-            assert_eq!(store.stats().upserts, total as u64);
+            let newest = states([total, total - 1, total - 2]);
+            assert_eq!(history(&store, "ada"), newest);
+            assert_eq!(store.stats().writes, total as u64);
         }
     }
 
@@ -672,9 +841,9 @@ mod update {
                         // Only what is shown first: the walk may meet the user
                         // again, who has come back.
                         let mut seen = None;
-                        let removed = store.retain(|snapshot| {
+                        let removed = store.retain(|_, state| {
                             let again = seen.is_some();
-                            seen = seen.or(at(Some(snapshot)));
+                            seen = seen.or(at(Some(state)));
                             // Time for the others to write.
                             thread::yield_now();
                             again
@@ -687,10 +856,7 @@ mod update {
                 }
                 taken
             });
-            let left = store
-                .latest("ada")
-                .as_ref()
-                .map_or(0, |latest| latest.updated_at_unix_ms());
+            let left = store.with("ada", State::updated_at_unix_ms).unwrap_or(0);
             let total = ((THREADS - 1) * UPDATES) as i64;
             assert_eq!(taken.iter().sum::<i64>() + left, total);
         }
@@ -702,15 +868,21 @@ mod patch {
     use Source::{Inferred, Mixed, SelfReport};
 
     type Axes<'a> = &'a [(&'a str, f32)];
-    type Patch = fn(&MemoryStore, Axes<'_>, Source, f32) -> Result<Option<Versioned>>;
+    type Patch = fn(&MemoryStore, Axes<'_>, Source, f32) -> Result<Option<Written>>;
 
-    /// The three ways to call it.
-    const INTERFACES: [Patch; 3] = [
-        |store, axes, source, confidence| store.patch("ada", axes, source, confidence),
-        |store, axes, source, confidence| store.pin().patch("ada", axes, source, confidence),
+    /// The two ways to call it.
+    const INTERFACES: [Patch; 2] = [
+        |store, axes, source, confidence| {
+            let written = store.patch("ada", axes, source, confidence)?;
+            Ok(written.map(|written| (written.value, written.revision)))
+        },
         |store, axes, source, confidence| {
             let store = dynamic(store);
-            ready(store.patch("ada", axes, source, confidence))
+            let written = ready(store.patch_latest("ada", axes, source, confidence))?;
+            Ok(written.map(|(snapshot, revision)| {
+                assert_eq!(snapshot.user_id(), "ada");
+                (snapshot.into_state(), revision)
+            }))
         },
     ];
 
@@ -739,12 +911,11 @@ mod patch {
         for patch in INTERFACES {
             let store = store();
             if let Some((axes, source, confidence)) = current {
-                store.upsert(of(axes, source, confidence)).unwrap();
+                store.insert(of(axes, source, confidence)).unwrap();
             }
             let written = patch(&store, axes, source, confidence).unwrap().unwrap();
-            assert_eq!(store.versioned("ada").as_ref(), Some(&written));
-            let after = &written.snapshot;
-            assert_eq!(after.user_id(), "ada");
+            assert_eq!(latest(&store, "ada").as_ref(), Some(&written));
+            let (after, _) = &written;
             assert!(after.updated_at_unix_ms() > LONG_AGO, "{after:?}");
             let found: Vec<_> = after.axes().collect();
             assert_eq!(
@@ -766,7 +937,7 @@ mod patch {
         for patch in INTERFACES {
             let store = store();
             if let Some((axes, source, confidence)) = current {
-                store.upsert(of(axes, source, confidence)).unwrap();
+                store.insert(of(axes, source, confidence)).unwrap();
             }
             let written = unchanged(&store, "ada", || {
                 patch(&store, axes, source, confidence).unwrap()
@@ -870,7 +1041,7 @@ mod patch {
             for current in [None, Some(SelfReport), Some(Inferred), Some(Mixed)] {
                 let store = store();
                 if let Some(source) = current {
-                    store.upsert(of(&[("warmth", 0.5)], source, 0.8)).unwrap();
+                    store.insert(of(&[("warmth", 0.5)], source, 0.8)).unwrap();
                 }
                 for (axes, confidence) in invalid {
                     for source in [SelfReport, Inferred, Mixed] {
@@ -891,11 +1062,7 @@ mod patch {
         for user_id in ["", "no id"] {
             for error in [
                 store.patch(user_id, axes, SelfReport, 1.0).unwrap_err(),
-                store
-                    .pin()
-                    .patch(user_id, axes, SelfReport, 1.0)
-                    .unwrap_err(),
-                ready(dynamic(&store).patch(user_id, axes, SelfReport, 1.0)).unwrap_err(),
+                ready(dynamic(&store).patch_latest(user_id, axes, SelfReport, 1.0)).unwrap_err(),
             ] {
                 assert!(matches!(error, StoreError::InvalidUserId(_)), "{error}");
             }
@@ -922,13 +1089,13 @@ mod patch {
                             result => break result.unwrap().unwrap(),
                         }
                     };
-                    assert_eq!(written.snapshot.get_axis_opt(&names[thread]), Some(value));
+                    assert_eq!(written.0.get_axis_opt(&names[thread]), Some(value));
                     // Nobody else writes this axis.
-                    let latest = store.latest("ada").unwrap();
+                    let latest = store.get("ada").unwrap();
                     assert_eq!(latest.get_axis_opt(&names[thread]), Some(value));
                 }
             });
-            let latest = store.latest("ada").unwrap();
+            let latest = store.get("ada").unwrap();
             assert!(latest.axes().eq(names.iter().map(|name| (&**name, 1.0))));
         }
     }
@@ -977,13 +1144,16 @@ mod any_backend {
             Ok(Some(snapshot(user_id, 1)))
         }
 
-        async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
+        async fn get_latest_versioned(
+            &self,
+            user_id: &str,
+        ) -> Result<Option<Versioned<StateSnapshot>>> {
             if self.has_revisions {
-                let versioned = Versioned::new(snapshot(user_id, 1), Revision::from(7));
+                let versioned = Versioned::new(snapshot(user_id, 1), Revision::from(7), 1);
                 return Ok(Some(versioned));
             }
             Err(StoreError::Unsupported {
-                operation: "get_versioned",
+                operation: "get_latest_versioned",
             })
         }
 
@@ -998,12 +1168,12 @@ mod any_backend {
 
     /// Both methods, which differ only in what they change.
     fn update_and_patch(backend: impl Fn() -> Backend, check: impl Fn(Backend, Result<Revision>)) {
-        let written = |result: Result<Option<Versioned>>| Ok(result?.unwrap().revision);
+        let written = |result: Result<Option<(_, Revision)>>| Ok(result?.unwrap().1);
         let of = backend();
-        let result = ready(of.update("ada", |_| StateSnapshot::builder()));
+        let result = ready(of.update_latest("ada", |_| StateSnapshot::builder()));
         check(of, written(result));
         let of = backend();
-        let result = ready(of.patch("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
+        let result = ready(of.patch_latest("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
         check(of, written(result));
     }
 
@@ -1014,7 +1184,7 @@ mod any_backend {
                 operation: "upsert_if",
             })
         };
-        for (has_revisions, missing) in [(false, "get_versioned"), (true, "upsert_if")] {
+        for (has_revisions, missing) in [(false, "get_latest_versioned"), (true, "upsert_if")] {
             update_and_patch(
                 || Backend::new(has_revisions, unsupported),
                 |_, result| {
@@ -1074,8 +1244,8 @@ mod any_backend {
     #[test]
     fn declining_asks_the_backend_for_nothing_more() {
         let backend = Backend::new(true, conflict);
-        let decline = |_: Option<&StateSnapshot>| None::<StateSnapshotBuilder>;
-        assert_eq!(ready(backend.update("ada", decline)).unwrap(), None);
+        let decline = |_: Option<&State>| None::<StateSnapshotBuilder>;
+        assert_eq!(ready(backend.update_latest("ada", decline)).unwrap(), None);
         assert_eq!(backend.attempts(), 0);
     }
 }

@@ -8,10 +8,17 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use attuned_store::{
-    Expected, MemoryStore, Result, Revision, SnapshotError, Source, StateSnapshot, StateStore,
-    StateStoreExt, StoreError, UserIdError, Versioned, async_trait, validate_user_id,
+    Expected, MemoryStore, Result, Revision, SnapshotError, Source, State, StateSnapshot,
+    StateStore, StateStoreExt, StoreError, UserIdError, Versioned, async_trait, validate_user_id,
 };
 use common::snapshot;
+
+/// The times of ada's history, by the synchronous interface.
+fn times(store: &MemoryStore) -> Vec<i64> {
+    let history = store.history("ada", usize::MAX);
+    let time = |entry: &Versioned<State>| entry.value.updated_at_unix_ms();
+    history.iter().map(time).collect()
+}
 
 /// One call of a method of the trait.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,9 +63,12 @@ impl StateStore for Recorder {
         Ok(Some(snapshot(user_id, 1)))
     }
 
-    async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
+    async fn get_latest_versioned(
+        &self,
+        user_id: &str,
+    ) -> Result<Option<Versioned<StateSnapshot>>> {
         self.record(Call::GetVersioned(user_id.to_owned()));
-        let versioned = Versioned::new(snapshot(user_id, 1), Revision::from(5));
+        let versioned = Versioned::new(snapshot(user_id, 1), Revision::from(5), 9);
         Ok(Some(versioned))
     }
 
@@ -106,8 +116,8 @@ async fn call_each_method<S: StateStore>(store: S) {
         Some(snapshot("grace", 1))
     );
     assert_eq!(
-        S::get_versioned(&store, "barbara").await.unwrap(),
-        Some(Versioned::new(snapshot("barbara", 1), Revision::from(5)))
+        S::get_latest_versioned(&store, "barbara").await.unwrap(),
+        Some(Versioned::new(snapshot("barbara", 1), Revision::from(5), 9))
     );
     let expected = Expected::At(Revision::from(5));
     assert_eq!(
@@ -182,7 +192,7 @@ async fn a_future_that_is_dropped_before_it_is_polled_has_called_nothing_behind_
     fn drop_each_future(store: impl StateStore) {
         drop(store.upsert_latest(snapshot("ada", 1)));
         drop(store.get_latest("ada"));
-        drop(store.get_versioned("ada"));
+        drop(store.get_latest_versioned("ada"));
         drop(store.upsert_if(snapshot("ada", 1), Expected::Absent));
         drop(store.get_many(&["ada"]));
         drop(store.upsert_many(vec![snapshot("ada", 1)]));
@@ -190,8 +200,8 @@ async fn a_future_that_is_dropped_before_it_is_polled_has_called_nothing_behind_
         drop(store.delete("ada"));
         drop(store.health_check());
         drop(store.require_latest("ada"));
-        drop(store.update("ada", |_| StateSnapshot::builder()));
-        drop(store.patch("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
+        drop(store.update_latest("ada", |_| StateSnapshot::builder()));
+        drop(store.patch_latest("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
     }
     let recorder = Recorder::default();
     drop_each_future(recorder.clone());
@@ -209,25 +219,22 @@ async fn a_future_of_the_memory_store_that_is_dropped_before_it_is_polled_has_do
     drop(dynamic.upsert_latest(snapshot("ada", 1)));
     assert!(store.is_empty());
 
-    store.upsert(snapshot("ada", 1)).unwrap();
-    store.upsert(snapshot("ada", 2)).unwrap();
+    store.insert(snapshot("ada", 1)).unwrap();
+    store.insert(snapshot("ada", 2)).unwrap();
     drop(dynamic.upsert_latest(snapshot("ada", 3)));
-    let expected = Expected::unchanged(store.versioned("ada").as_ref());
+    let expected = Expected::from(store.get_versioned("ada").as_ref());
     drop(dynamic.upsert_if(snapshot("ada", 3), expected));
     drop(dynamic.upsert_many(vec![snapshot("ada", 3)]));
-    drop(dynamic.update("ada", |_| StateSnapshot::builder()));
-    drop(dynamic.patch("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
+    drop(dynamic.update_latest("ada", |_| StateSnapshot::builder()));
+    drop(dynamic.patch_latest("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
     drop(dynamic.delete("ada"));
     drop(dynamic.get_latest("ada"));
     drop(dynamic.get_many(&["ada"]));
-    drop(dynamic.get_versioned("ada"));
+    drop(dynamic.get_latest_versioned("ada"));
     drop(dynamic.get_history("ada", 1));
     drop(dynamic.health_check());
     drop(dynamic.require_latest("ada"));
-    assert_eq!(
-        store.history("ada", usize::MAX),
-        [snapshot("ada", 2), snapshot("ada", 1)]
-    );
+    assert_eq!(times(&store), [2, 1]);
 }
 
 /// A backend of the two methods without which there is none. It fails on
@@ -275,9 +282,14 @@ async fn a_backend_of_two_methods_has_no_history_and_no_revisions_cannot_delete_
     let error = store.delete("ada").await.unwrap_err();
     assert_eq!(error.to_string(), "unsupported operation: delete");
     assert!(matches!(error, StoreError::Unsupported { operation } if operation == "delete"));
-    let error = store.get_versioned("ada").await.unwrap_err();
-    assert_eq!(error.to_string(), "unsupported operation: get_versioned");
-    assert!(matches!(error, StoreError::Unsupported { operation } if operation == "get_versioned"));
+    let error = store.get_latest_versioned("ada").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "unsupported operation: get_latest_versioned"
+    );
+    assert!(
+        matches!(error, StoreError::Unsupported { operation } if operation == "get_latest_versioned")
+    );
     for expected in [Expected::Absent, Expected::At(Revision::from(1))] {
         let error = store
             .upsert_if(snapshot("ada", 2), expected)
@@ -380,10 +392,7 @@ async fn many_are_stored_in_their_order_and_told_one_by_one() {
     check(&OneByOne::default(), true).await;
     let memory = MemoryStore::builder().history(3).build().unwrap();
     check(&memory, false).await;
-    assert_eq!(
-        memory.history("ada", 9),
-        [snapshot("ada", 4), snapshot("ada", 1)]
-    );
+    assert_eq!(times(&memory), [4, 1]);
 }
 
 #[tokio::test]
@@ -429,7 +438,7 @@ async fn the_memory_store_keeps_the_contract_behind_a_trait_object() {
     let (one, two, three) = (snapshot("ada", 1), snapshot("ada", 2), snapshot("ada", 3));
 
     assert_eq!(store.get_latest("ada").await.unwrap(), None);
-    assert_eq!(store.get_versioned("ada").await.unwrap(), None);
+    assert_eq!(store.get_latest_versioned("ada").await.unwrap(), None);
     assert_eq!(store.get_history("ada", 10).await.unwrap(), []);
     assert!(!store.delete("ada").await.unwrap());
 
@@ -440,8 +449,8 @@ async fn the_memory_store_keeps_the_contract_behind_a_trait_object() {
         store.get_latest("ada").await.unwrap().as_ref(),
         Some(&three)
     );
-    let versioned = store.get_versioned("ada").await.unwrap().unwrap();
-    assert_eq!(versioned.snapshot, three);
+    let versioned = store.get_latest_versioned("ada").await.unwrap().unwrap();
+    assert_eq!(versioned.value, three);
     assert_eq!(
         store.get_history("ada", 10).await.unwrap(),
         [three.clone(), two]
@@ -495,12 +504,12 @@ fn stores_futures_and_errors_can_be_sent_and_shared() {
     fn each_future_of(store: &(impl StateStore + ?Sized)) {
         sendable(store.upsert_latest(snapshot("ada", 1)));
         sendable(store.get_latest("ada"));
-        sendable(store.get_versioned("ada"));
+        sendable(store.get_latest_versioned("ada"));
         sendable(store.upsert_if(snapshot("ada", 1), Expected::Absent));
         sendable(store.get_many(&["ada"]));
         sendable(store.upsert_many(vec![snapshot("ada", 1)]));
-        sendable(store.update("ada", |_| StateSnapshot::builder()));
-        sendable(store.patch("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
+        sendable(store.update_latest("ada", |_| StateSnapshot::builder()));
+        sendable(store.patch_latest("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
         sendable(store.get_history("ada", 1));
         sendable(store.delete("ada"));
         sendable(store.health_check());

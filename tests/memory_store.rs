@@ -8,27 +8,34 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use attuned_store::{
-    ConfigError, MAX_CAPACITY, MAX_HISTORY_PER_USER, MemoryStore, MemoryStoreConfig, Revision,
-    StateSnapshot, StateStore, StoreError, UserIdError, UserIdField,
+    ConfigError, Expected, MAX_CAPACITY, MAX_HISTORY, MemoryStore, MemoryStoreConfig, Revision,
+    Source, State, StateStore, StoreError, UserIdError, UserIdField,
 };
-use common::snapshot;
+use common::{snapshot, state};
 
 fn with_history(entries: usize) -> MemoryStore {
     MemoryStore::builder().history(entries).build().unwrap()
 }
 
-/// The times of a user's whole history, newest first.
-fn times(store: &MemoryStore, user_id: &str) -> Vec<i64> {
-    store
-        .history(user_id, usize::MAX)
-        .iter()
-        .map(StateSnapshot::updated_at_unix_ms)
-        .collect()
+/// The states of a user's history, newest first.
+fn states(store: &MemoryStore, user_id: &str, limit: usize) -> Vec<State> {
+    let history = store.history(user_id, limit);
+    history.into_iter().map(|entry| entry.value).collect()
 }
 
-/// Where the snapshot's data is: short ids are held in place.
-fn address(snapshot: &StateSnapshot) -> *const u8 {
-    snapshot.user_id().as_ptr()
+/// A state whose axes are in an allocation.
+fn large_state(at: i64) -> State {
+    let axes = (0..20).map(|axis| (format!("axis_{axis}"), 0.25));
+    let state = State::builder().updated_at(at).axes(axes);
+    state.build_state().unwrap()
+}
+
+/// The times of a user's whole history, newest first.
+fn times(store: &MemoryStore, user_id: &str) -> Vec<i64> {
+    states(store, user_id, usize::MAX)
+        .iter()
+        .map(State::updated_at_unix_ms)
+        .collect()
 }
 
 mod configuration {
@@ -45,9 +52,9 @@ mod configuration {
             MemoryStore::new(config),
             MemoryStore::builder().build().unwrap(),
         ] {
-            store.upsert(snapshot("ada", 1)).unwrap();
-            store.upsert(snapshot("ada", 2)).unwrap();
-            assert_eq!(store.latest("ada"), Some(snapshot("ada", 2)));
+            store.insert(snapshot("ada", 1)).unwrap();
+            store.insert(snapshot("ada", 2)).unwrap();
+            assert_eq!(store.get("ada"), Some(state(2)));
             assert_eq!(store.history("ada", usize::MAX), []);
         }
     }
@@ -59,14 +66,14 @@ mod configuration {
             max_history_per_user: 2,
         });
         for at in 1..=5 {
-            store.upsert(snapshot("ada", at)).unwrap();
+            store.insert(snapshot("ada", at)).unwrap();
         }
         assert_eq!(times(&store, "ada"), [5, 4]);
     }
 
     #[test]
     fn a_disabled_history_does_not_look_at_its_bound() {
-        for max_history_per_user in [0, MAX_HISTORY_PER_USER + 1, usize::MAX] {
+        for max_history_per_user in [0, MAX_HISTORY + 1, usize::MAX] {
             let store = MemoryStore::new(MemoryStoreConfig {
                 enable_history: false,
                 max_history_per_user,
@@ -79,18 +86,18 @@ mod configuration {
     fn the_builder_refuses_a_history_out_of_bounds() {
         let build = |entries| MemoryStore::builder().history(entries).build();
         assert_eq!(build(0).unwrap_err(), ConfigError::HistoryZero);
-        for requested in [MAX_HISTORY_PER_USER + 1, usize::MAX] {
+        for requested in [MAX_HISTORY + 1, usize::MAX] {
             assert_eq!(
                 build(requested).unwrap_err(),
                 ConfigError::HistoryTooLarge {
                     requested,
-                    max: MAX_HISTORY_PER_USER
+                    max: MAX_HISTORY
                 }
             );
         }
         assert_eq!(
             build(70_000).unwrap_err().to_string(),
-            "a history of 70000 entries a user exceeds the maximum of 65536"
+            "a history of 70000 entries exceeds the maximum of 65536"
         );
     }
 
@@ -122,10 +129,10 @@ mod configuration {
 
     #[test]
     fn the_longest_history_works() {
-        let store = with_history(MAX_HISTORY_PER_USER);
-        let len = i64::try_from(MAX_HISTORY_PER_USER).unwrap() + 10;
+        let store = with_history(MAX_HISTORY);
+        let len = i64::try_from(MAX_HISTORY).unwrap() + 10;
         for at in 1..=len {
-            store.upsert(snapshot("ada", at)).unwrap();
+            store.insert(snapshot("ada", at)).unwrap();
         }
         assert!(times(&store, "ada").into_iter().eq((11..=len).rev()));
     }
@@ -134,7 +141,7 @@ mod configuration {
     fn a_history_of_one_is_the_latest() {
         let store = with_history(1);
         for at in 1..=3 {
-            store.upsert(snapshot("ada", at)).unwrap();
+            store.insert(snapshot("ada", at)).unwrap();
             assert_eq!(times(&store, "ada"), [at]);
         }
     }
@@ -144,7 +151,7 @@ mod configuration {
         for capacity in [0, 1, 100] {
             let store = MemoryStore::builder().capacity(capacity).build().unwrap();
             for n in 0..1_000 {
-                store.upsert(snapshot(&format!("user-{n}"), n)).unwrap();
+                store.insert(snapshot(&format!("user-{n}"), n)).unwrap();
             }
             assert_eq!(store.len(), 1_000);
         }
@@ -165,12 +172,12 @@ mod configuration {
         assert_eq!(
             new(0),
             "invalid MemoryStoreConfig: \
-             a history must have at least 1 entry a user; leave it off to keep none"
+             a history must have at least 1 entry; leave it off to keep none"
         );
         assert_eq!(
             new(65_537),
             "invalid MemoryStoreConfig: \
-             a history of 65537 entries a user exceeds the maximum of 65536"
+             a history of 65537 entries exceeds the maximum of 65536"
         );
     }
 }
@@ -183,12 +190,12 @@ mod operations {
         let store = with_history(3);
         assert!(store.is_empty());
         assert_eq!(store.len(), 0);
-        assert_eq!(store.latest("ada"), None);
-        assert_eq!(store.with_latest("ada", |_| ()), None);
-        assert_eq!(store.versioned("ada"), None);
+        assert_eq!(store.get("ada"), None);
+        assert_eq!(store.with("ada", |_| ()), None);
+        assert_eq!(store.get_versioned("ada"), None);
         assert_eq!(store.history("ada", usize::MAX), []);
         assert!(!store.contains("ada"));
-        assert!(!store.remove("ada"));
+        assert!(!store.remove("ada").unwrap());
         store.clear();
         assert!(store.is_empty());
     }
@@ -197,8 +204,8 @@ mod operations {
     fn the_latest_upsert_is_the_latest_whatever_its_timestamp_says() {
         let store = with_history(3);
         for at in [5, 9, -1] {
-            store.upsert(snapshot("ada", at)).unwrap();
-            assert_eq!(store.latest("ada"), Some(snapshot("ada", at)));
+            store.insert(snapshot("ada", at)).unwrap();
+            assert_eq!(store.get("ada"), Some(state(at)));
         }
         assert_eq!(times(&store, "ada"), [-1, 9, 5]);
     }
@@ -206,14 +213,14 @@ mod operations {
     #[test]
     fn users_do_not_see_each_other() {
         let store = with_history(3);
-        store.upsert(snapshot("ada", 1)).unwrap();
-        store.upsert(snapshot("grace", 10)).unwrap();
-        store.upsert(snapshot("ada", 2)).unwrap();
+        store.insert(snapshot("ada", 1)).unwrap();
+        store.insert(snapshot("grace", 10)).unwrap();
+        store.insert(snapshot("ada", 2)).unwrap();
         assert_eq!(times(&store, "ada"), [2, 1]);
         assert_eq!(times(&store, "grace"), [10]);
         assert_eq!(store.len(), 2);
 
-        assert!(store.remove("ada"));
+        assert!(store.remove("ada").unwrap());
         assert!(!store.contains("ada"));
         assert!(store.contains("grace"));
         assert_eq!(times(&store, "grace"), [10]);
@@ -224,7 +231,7 @@ mod operations {
     fn history_has_at_most_limit_entries_the_newest_first() {
         let store = with_history(4);
         for at in 1..=3 {
-            store.upsert(snapshot("ada", at)).unwrap();
+            store.insert(snapshot("ada", at)).unwrap();
         }
         for (limit, expected) in [
             (0, &[][..]),
@@ -237,7 +244,7 @@ mod operations {
             let history = store.history("ada", limit);
             let times: Vec<i64> = history
                 .iter()
-                .map(StateSnapshot::updated_at_unix_ms)
+                .map(|entry| entry.value.updated_at_unix_ms())
                 .collect();
             assert_eq!(times, expected, "limit {limit}");
             assert_eq!(history.capacity(), expected.len(), "limit {limit}");
@@ -248,7 +255,7 @@ mod operations {
     fn a_full_history_evicts_the_oldest() {
         let store = with_history(3);
         for at in 1..=10 {
-            store.upsert(snapshot("ada", at)).unwrap();
+            store.insert(snapshot("ada", at)).unwrap();
             let oldest = (at - 2).max(1);
             assert!(times(&store, "ada").into_iter().eq((oldest..=at).rev()));
         }
@@ -258,21 +265,22 @@ mod operations {
     fn the_first_entry_of_the_history_is_the_latest() {
         let store = with_history(2);
         for at in 1..=5 {
-            store.upsert(snapshot("ada", at)).unwrap();
-            let latest = store.latest("ada").unwrap();
+            store.insert(snapshot("ada", at)).unwrap();
+            let latest = store.get_versioned("ada").unwrap();
             let history = store.history("ada", usize::MAX);
             assert_eq!(latest, history[0]);
+            assert_eq!(store.get("ada"), Some(latest.value));
         }
     }
 
     #[test]
     fn removing_says_whether_there_was_anybody() {
         let store = with_history(2);
-        store.upsert(snapshot("ada", 1)).unwrap();
-        assert!(store.remove("ada"));
-        assert!(!store.remove("ada"));
-        assert_eq!(store.latest("ada"), None);
-        assert_eq!(store.versioned("ada"), None);
+        store.insert(snapshot("ada", 1)).unwrap();
+        assert!(store.remove("ada").unwrap());
+        assert!(!store.remove("ada").unwrap());
+        assert_eq!(store.get("ada"), None);
+        assert_eq!(store.get_versioned("ada"), None);
         assert_eq!(store.history("ada", usize::MAX), []);
         assert!(!store.contains("ada"));
         assert!(store.is_empty());
@@ -283,12 +291,12 @@ mod operations {
         let store = with_history(3);
         for life in 0..5 {
             for n in 0..4 {
-                store.upsert(snapshot("ada", life * 10 + n)).unwrap();
+                store.insert(snapshot("ada", life * 10 + n)).unwrap();
                 let oldest = (n - 2).max(0);
                 let this_life: Vec<i64> = (oldest..=n).rev().map(|n| life * 10 + n).collect();
                 assert_eq!(times(&store, "ada"), this_life);
             }
-            assert!(store.remove("ada"));
+            assert!(store.remove("ada").unwrap());
         }
     }
 
@@ -296,15 +304,15 @@ mod operations {
     fn clear_removes_everybody_and_the_store_can_be_used_again() {
         let store = with_history(2);
         for n in 0..1_000 {
-            store.upsert(snapshot(&format!("user-{n}"), 1)).unwrap();
-            store.upsert(snapshot(&format!("user-{n}"), 2)).unwrap();
+            store.insert(snapshot(&format!("user-{n}"), 1)).unwrap();
+            store.insert(snapshot(&format!("user-{n}"), 2)).unwrap();
         }
         store.clear();
         assert!(store.is_empty());
         for n in 0..1_000 {
             assert!(!store.contains(&format!("user-{n}")));
         }
-        store.upsert(snapshot("user-0", 3)).unwrap();
+        store.insert(snapshot("user-0", 3)).unwrap();
         assert_eq!(times(&store, "user-0"), [3]);
         assert_eq!(store.len(), 1);
     }
@@ -313,8 +321,8 @@ mod operations {
     fn clones_share_the_store() {
         let store = with_history(2);
         let clone = store.clone();
-        store.upsert(snapshot("ada", 1)).unwrap();
-        clone.upsert(snapshot("ada", 2)).unwrap();
+        store.insert(snapshot("ada", 1)).unwrap();
+        clone.insert(snapshot("ada", 2)).unwrap();
         assert_eq!(times(&store, "ada"), [2, 1]);
         assert_eq!(times(&clone, "ada"), [2, 1]);
 
@@ -327,11 +335,11 @@ mod operations {
         const USERS: i64 = 50_000;
         let store = MemoryStore::default();
         for n in 0..USERS {
-            store.upsert(snapshot(&format!("user-{n}"), n)).unwrap();
+            store.insert(snapshot(&format!("user-{n}"), n)).unwrap();
         }
         assert_eq!(store.len(), 50_000);
         for n in 0..USERS {
-            let at = store.with_latest(&format!("user-{n}"), StateSnapshot::updated_at_unix_ms);
+            let at = store.with(&format!("user-{n}"), State::updated_at_unix_ms);
             assert_eq!(at, Some(n));
         }
         assert!(!store.contains("user-50000"));
@@ -345,12 +353,13 @@ mod operations {
             .user_id_field(UserIdField::Off)
             .build()
             .unwrap();
-        store.upsert(snapshot("ada", 4711)).unwrap();
+        store.insert(snapshot("ada", 4711)).unwrap();
         assert_eq!(
             format!("{store:?}"),
             "MemoryStore { users: 1, history: Some(3), max_users: Some(9), user_id_field: Off }"
         );
-        assert_eq!(format!("{:?}", store.pin()), "PinnedView { .. }");
+        let shown = store.pin(|view| format!("{view:?}"));
+        assert_eq!(shown, "View { .. }");
     }
 }
 
@@ -358,20 +367,20 @@ mod revisions {
     use super::*;
 
     fn revision(store: &MemoryStore, user_id: &str) -> Revision {
-        store.versioned(user_id).unwrap().revision
+        store.get_versioned(user_id).unwrap().revision
     }
 
     #[test]
     fn a_revision_comes_with_the_latest_snapshot_and_changes_only_with_it() {
         let store = with_history(2);
         for at in 1..=5 {
-            store.upsert(snapshot("ada", at)).unwrap();
-            let versioned = store.versioned("ada").unwrap();
-            assert_eq!(versioned.snapshot, snapshot("ada", at));
+            store.insert(snapshot("ada", at)).unwrap();
+            let versioned = store.get_versioned("ada").unwrap();
+            assert_eq!(versioned.value, state(at));
 
-            store.upsert(snapshot("grace", at)).unwrap();
-            assert!(!store.remove("alan"));
-            assert_eq!(store.versioned("ada"), Some(versioned));
+            store.insert(snapshot("grace", at)).unwrap();
+            assert!(!store.remove("alan").unwrap());
+            assert_eq!(store.get_versioned("ada"), Some(versioned));
         }
     }
 
@@ -379,10 +388,10 @@ mod revisions {
     fn every_write_has_a_greater_revision_than_all_before_it() {
         let store = with_history(2);
         let same = snapshot("ada", 1);
-        store.upsert(same.clone()).unwrap();
+        store.insert(same.clone()).unwrap();
         let mut last = revision(&store, "ada");
         for _ in 0..10 {
-            store.upsert(same.clone()).unwrap();
+            store.insert(same.clone()).unwrap();
             let next = revision(&store, "ada");
             assert!(next > last, "{next} after {last}");
             last = next;
@@ -395,23 +404,23 @@ mod revisions {
     fn revisions_go_on_rising_when_a_user_comes_back() {
         for asks_each_time in [true, false] {
             let store = with_history(2);
-            store.upsert(snapshot("ada", 0)).unwrap();
+            store.insert(snapshot("ada", 0)).unwrap();
             let mut last = revision(&store, "ada");
             for life in 0..20 {
                 // Shorter and longer lives, with other users' in between.
                 for at in 0..(life * 7) % 5 {
-                    store.upsert(snapshot("ada", at)).unwrap();
-                    store.upsert(snapshot("grace", at)).unwrap();
+                    store.insert(snapshot("ada", at)).unwrap();
+                    store.insert(snapshot("grace", at)).unwrap();
                 }
                 if asks_each_time {
                     last = last.max(revision(&store, "ada"));
                 }
                 match life % 3 {
-                    0 => assert!(store.remove("ada")),
+                    0 => assert!(store.remove("ada").unwrap()),
                     1 => store.clear(),
-                    _ => assert!(store.pin().remove("ada")),
+                    _ => assert!(store.retain(|user_id, _| user_id != "ada") == 1),
                 }
-                store.upsert(snapshot("ada", life)).unwrap();
+                store.insert(snapshot("ada", life)).unwrap();
                 let next = revision(&store, "ada");
                 assert!(next > last, "{next} after {last}");
                 last = next;
@@ -422,7 +431,7 @@ mod revisions {
     #[test]
     fn a_revision_converts_to_a_number_and_back() {
         let store = with_history(2);
-        store.upsert(snapshot("ada", 1)).unwrap();
+        store.insert(snapshot("ada", 1)).unwrap();
         let revision = revision(&store, "ada");
         let number = u64::from(revision);
         assert_eq!(Revision::from(number), revision);
@@ -443,61 +452,64 @@ mod reading_in_place {
     use super::*;
 
     #[test]
-    fn the_closure_sees_the_snapshot_that_is_stored() {
+    fn the_closure_sees_the_state_that_is_stored() {
         let store = MemoryStore::default();
-        store.upsert(snapshot("ada", 1)).unwrap();
-        let seen = store.with_latest("ada", StateSnapshot::clone);
-        assert_eq!(seen, Some(snapshot("ada", 1)));
+        store.insert(snapshot("ada", 1)).unwrap();
+        assert_eq!(store.with("ada", State::clone), Some(state(1)));
     }
 
     #[test]
     fn the_closure_is_not_called_for_an_absent_user() {
         let store = MemoryStore::default();
-        store.upsert(snapshot("ada", 1)).unwrap();
+        store.insert(snapshot("ada", 1)).unwrap();
         assert_eq!(
-            store.with_latest("grace", |_| unreachable!("there is no such user")),
+            store.with("grace", |_| unreachable!("there is no such user")),
             None::<()>
         );
     }
 
+    /// A small state, which the closure sees as a copy, and a large one.
     #[test]
-    fn the_closure_keeps_its_snapshot_while_the_user_is_written_and_removed() {
-        let store = with_history(2);
-        store.upsert(snapshot("ada", 1)).unwrap();
-        store.with_latest("ada", |seen| {
-            // On another thread, and on the one that is reading.
-            thread::scope(|scope| {
-                scope.spawn(|| store.upsert(snapshot("ada", 2)));
+    fn the_closure_keeps_its_state_while_the_user_is_written_and_removed() {
+        for seen_state in [state(1), large_state(1)] {
+            let store = with_history(2);
+            let first = seen_state.clone().into_snapshot("ada").unwrap();
+            store.insert(first).unwrap();
+            store.with("ada", |seen| {
+                // On another thread, and on the one that is reading.
+                thread::scope(|scope| {
+                    scope.spawn(|| store.insert(snapshot("ada", 2)).unwrap());
+                });
+                store.insert(snapshot("ada", 3)).unwrap();
+                store.insert(snapshot("ada", 4)).unwrap();
+                assert_eq!(times(&store, "ada"), [4, 3]);
+                assert_eq!(*seen, seen_state);
+                assert!(store.remove("ada").unwrap());
+                assert_eq!(store.get("ada"), None);
+                assert_eq!(*seen, seen_state);
             });
-            store.upsert(snapshot("ada", 3)).unwrap();
-            store.upsert(snapshot("ada", 4)).unwrap();
-            assert_eq!(times(&store, "ada"), [4, 3]);
-            assert_eq!(*seen, snapshot("ada", 1));
-            assert!(store.remove("ada"));
-            assert_eq!(store.latest("ada"), None);
-            assert_eq!(*seen, snapshot("ada", 1));
-        });
+        }
     }
 
-    /// Deeper than the slots that a thread has for reads without a reference
-    /// count.
     #[test]
     fn closures_can_read_the_store_in_turn() {
         fn nested(store: &MemoryStore, depth: i64) -> i64 {
             store
-                .with_latest(&format!("user-{depth}"), |snapshot| {
+                .with(&format!("user-{depth}"), |state| {
                     let inner = if depth == 0 {
                         0
                     } else {
                         nested(store, depth - 1)
                     };
-                    inner + snapshot.updated_at_unix_ms()
+                    inner + state.updated_at_unix_ms()
                 })
                 .unwrap()
         }
         let store = MemoryStore::default();
         for n in 0..=20 {
-            store.upsert(snapshot(&format!("user-{n}"), n)).unwrap();
+            let state = if n % 2 == 0 { state(n) } else { large_state(n) };
+            let user_id = format!("user-{n}");
+            store.insert(state.into_snapshot(user_id).unwrap()).unwrap();
         }
         assert_eq!(nested(&store, 20), 210);
     }
@@ -505,105 +517,108 @@ mod reading_in_place {
     #[test]
     fn a_closure_that_panics_leaves_the_store_as_it_was() {
         let store = with_history(2);
-        store.upsert(snapshot("ada", 1)).unwrap();
+        store.insert(snapshot("ada", 1)).unwrap();
         for _ in 0..20 {
             let panic = catch_unwind(AssertUnwindSafe(|| {
-                store.with_latest("ada", |_| panic!("on purpose"))
+                store.with("ada", |_| panic!("on purpose"))
+            }));
+            assert!(panic.is_err());
+            let panic = catch_unwind(AssertUnwindSafe(|| {
+                store.pin(|view| view.with("ada", |_| panic!("on purpose")))
             }));
             assert!(panic.is_err());
         }
         assert_eq!(times(&store, "ada"), [1]);
-        store.upsert(snapshot("ada", 2)).unwrap();
-        store.upsert(snapshot("ada", 3)).unwrap();
+        store.insert(snapshot("ada", 2)).unwrap();
+        store.insert(snapshot("ada", 3)).unwrap();
         assert_eq!(times(&store, "ada"), [3, 2]);
-        assert!(store.remove("ada"));
+        assert!(store.remove("ada").unwrap());
         assert!(store.is_empty());
     }
 }
 
-mod pinned_view {
+mod views {
     use super::*;
 
     #[test]
-    fn a_view_has_the_operations_of_the_store() {
+    fn a_view_has_the_reads_of_the_store() {
         let store = with_history(2);
-        let view = store.pin();
-        assert_eq!(view.latest("ada"), None);
-        assert_eq!(view.versioned("ada"), None);
-        assert_eq!(view.with_latest("ada", |_| ()), None);
-        assert_eq!(view.history("ada", 9), []);
-        assert!(!view.contains("ada"));
-        assert!(!view.remove("ada"));
+        store.pin(|view| {
+            assert_eq!(view.get("ada"), None);
+            assert_eq!(view.get_versioned("ada"), None);
+            assert_eq!(view.with("ada", |_| ()), None);
+            assert_eq!(view.history("ada", 9), []);
+            assert!(!view.contains("ada"));
 
-        for at in 1..=3 {
-            view.upsert(snapshot("ada", at)).unwrap();
-        }
-        assert_eq!(view.latest("ada"), Some(snapshot("ada", 3)));
-        assert_eq!(
-            view.with_latest("ada", StateSnapshot::updated_at_unix_ms),
-            Some(3)
-        );
-        assert_eq!(view.versioned("ada"), store.versioned("ada"));
-        assert_eq!(
-            view.history("ada", 9),
-            [snapshot("ada", 3), snapshot("ada", 2)]
-        );
-        assert!(view.contains("ada"));
+            for at in 1..=3 {
+                store.insert(snapshot("ada", at)).unwrap();
+            }
+            assert_eq!(view.get("ada"), Some(state(3)));
+            assert_eq!(view.with("ada", State::updated_at_unix_ms), Some(3));
+            assert_eq!(view.get_versioned("ada"), store.get_versioned("ada"));
+            assert_eq!(view.history("ada", 9), store.history("ada", 9));
+            assert!(view.contains("ada"));
 
-        assert!(view.remove("ada"));
-        assert!(!view.contains("ada"));
-        view.upsert(snapshot("grace", 1)).unwrap();
-        view.clear();
-        assert!(!view.contains("grace"));
+            assert!(store.remove("ada").unwrap());
+            assert!(!view.contains("ada"));
+            assert_eq!(view.history("ada", 9), []);
+        });
         assert!(store.is_empty());
+    }
+
+    #[test]
+    fn pin_returns_what_its_closure_returns() {
+        let store = with_history(2);
+        store.insert(snapshot("ada", 1)).unwrap();
+        assert_eq!(store.pin(|view| view.get("ada")), Some(state(1)));
     }
 
     #[test]
     fn a_view_sees_what_other_threads_do_after_it_was_made() {
         let store = with_history(2);
-        let view = store.pin();
         let elsewhere = |action: &(dyn Fn() + Sync)| {
             thread::scope(|scope| {
                 scope.spawn(action);
             });
         };
+        store.pin(|view| {
+            elsewhere(&|| store.insert(snapshot("ada", 1)).map(drop).unwrap());
+            assert_eq!(view.get("ada"), Some(state(1)));
 
-        elsewhere(&|| store.upsert(snapshot("ada", 1)).unwrap());
-        assert_eq!(view.latest("ada"), Some(snapshot("ada", 1)));
+            elsewhere(&|| store.insert(snapshot("ada", 2)).map(drop).unwrap());
+            let history = view.history("ada", 9);
+            let history: Vec<_> = history.into_iter().map(|entry| entry.value).collect();
+            assert_eq!(history, [state(2), state(1)]);
 
-        elsewhere(&|| store.upsert(snapshot("ada", 2)).unwrap());
-        assert_eq!(
-            view.history("ada", 9),
-            [snapshot("ada", 2), snapshot("ada", 1)]
-        );
+            elsewhere(&|| assert!(store.remove("ada").unwrap()));
+            assert!(!view.contains("ada"));
+            assert_eq!(view.get("ada"), None);
 
-        elsewhere(&|| assert!(store.remove("ada")));
-        assert!(!view.contains("ada"));
-        assert_eq!(view.latest("ada"), None);
+            // The map grows into tables that were not there when the view was made.
+            elsewhere(&|| {
+                for n in 0..1_000 {
+                    store.insert(snapshot(&format!("user-{n}"), n)).unwrap();
+                }
+            });
+            assert!((0..1_000).all(|n| view.contains(&format!("user-{n}"))));
 
-        // The map grows into tables that were not there when the view was made.
-        elsewhere(&|| {
-            for n in 0..1_000 {
-                store.upsert(snapshot(&format!("user-{n}"), n)).unwrap();
-            }
+            elsewhere(&|| store.clear());
+            assert!((0..1_000).all(|n| !view.contains(&format!("user-{n}"))));
         });
-        assert!((0..1_000).all(|n| view.contains(&format!("user-{n}"))));
-
-        elsewhere(&|| store.clear());
-        assert!((0..1_000).all(|n| !view.contains(&format!("user-{n}"))));
     }
 
     #[test]
-    fn a_thread_can_have_several_views_and_end_them_in_any_order() {
+    fn views_can_be_inside_each_other_and_write_the_store() {
         let store = with_history(2);
-        let (first, second) = (store.pin(), store.pin());
-        first.upsert(snapshot("ada", 1)).unwrap();
-        drop(first);
-        assert!(second.remove("ada"));
-        second.upsert(snapshot("ada", 2)).unwrap();
-        let third = store.pin();
-        drop(second);
-        assert_eq!(third.latest("ada"), Some(snapshot("ada", 2)));
+        store.pin(|outer| {
+            store.insert(snapshot("ada", 1)).unwrap();
+            store.pin(|inner| {
+                assert_eq!(inner.get("ada"), outer.get("ada"));
+                assert!(store.remove("ada").unwrap());
+                store.insert(snapshot("ada", 2)).unwrap();
+            });
+            assert_eq!(outer.get("ada"), Some(state(2)));
+        });
     }
 }
 
@@ -635,13 +650,13 @@ mod user_ids {
         let store = with_history(2);
         let contract: &dyn StateStore = &store;
         for at in 1..=3 {
-            store.upsert(snapshot("ada", at)).unwrap();
+            store.insert(snapshot("ada", at)).unwrap();
         }
 
         for (user_id, reason) in invalid() {
             let errors = [
                 contract.get_latest(&user_id).await.unwrap_err(),
-                contract.get_versioned(&user_id).await.unwrap_err(),
+                contract.get_latest_versioned(&user_id).await.unwrap_err(),
                 contract.get_history(&user_id, 10).await.unwrap_err(),
                 contract.get_history(&user_id, 0).await.unwrap_err(),
                 contract.delete(&user_id).await.unwrap_err(),
@@ -672,14 +687,14 @@ mod user_ids {
     #[test]
     fn to_the_inherent_methods_what_is_no_user_id_is_an_absent_user() {
         let store = with_history(2);
-        store.upsert(snapshot("ada", 1)).unwrap();
+        store.insert(snapshot("ada", 1)).unwrap();
         for (user_id, _) in invalid() {
-            assert_eq!(store.latest(&user_id), None);
-            assert_eq!(store.with_latest(&user_id, |_| ()), None);
-            assert_eq!(store.versioned(&user_id), None);
+            assert_eq!(store.get(&user_id), None);
+            assert_eq!(store.with(&user_id, |_| ()), None);
+            assert_eq!(store.get_versioned(&user_id), None);
             assert_eq!(store.history(&user_id, 10), []);
             assert!(!store.contains(&user_id));
-            assert!(!store.remove(&user_id));
+            assert!(!store.remove(&user_id).unwrap());
         }
         assert_eq!(times(&store, "ada"), [1]);
     }
@@ -701,18 +716,18 @@ mod user_ids {
 
         let store = with_history(2);
         for (at, id) in (0..).zip(&ids) {
-            store.upsert(snapshot(id, at)).unwrap();
-            store.upsert(snapshot(id, at + 1_000)).unwrap();
+            store.insert(snapshot(id, at)).unwrap();
+            store.insert(snapshot(id, at + 1_000)).unwrap();
         }
         assert_eq!(store.len(), distinct.len());
+        let user_ids = store.user_ids();
+        assert_eq!(user_ids.iter().collect::<HashSet<_>>(), distinct);
         for id in &ids {
             let last = ids.iter().rposition(|other| other == id).unwrap() as i64;
             assert_eq!(times(&store, id), [last + 1_000, last]);
-            let stored = store.latest(id).unwrap();
-            assert_eq!(stored.user_id(), id);
         }
         for id in distinct {
-            assert!(store.remove(id));
+            assert!(store.remove(id).unwrap());
         }
         assert!(store.is_empty());
     }
@@ -732,113 +747,39 @@ mod user_ids {
             stem,
         ];
         for (at, id) in (0..).zip(&ids) {
-            store.upsert(snapshot(id, at)).unwrap();
+            store.insert(snapshot(id, at)).unwrap();
         }
         for (at, id) in (0..).zip(&ids) {
-            assert_eq!(store.latest(id), Some(snapshot(id, at)));
+            assert_eq!(store.get(id), Some(state(at)));
         }
     }
 }
 
-mod handles {
+mod values {
     use super::*;
 
+    /// The mirror of a user is of the latest state, whatever came before it.
     #[test]
-    fn a_fresh_snapshot_is_stored_where_it_is() {
+    fn small_and_large_states_can_follow_each_other() {
         let store = with_history(3);
-        for at in 1..=3 {
-            let fresh = snapshot("ada", at);
-            let before = address(&fresh);
-            store.upsert(fresh).unwrap();
-            assert_eq!(address(&store.history("ada", 1)[0]), before);
-        }
-    }
-
-    #[test]
-    fn a_shared_snapshot_is_copied() {
-        let store = with_history(3);
-        store.upsert(snapshot("ada", 1)).unwrap();
-        let shared = snapshot("ada", 2);
-        store.upsert(shared.clone()).unwrap();
-        let stored = &store.history("ada", 1)[0];
-        assert_ne!(address(stored), address(&shared));
-        assert_eq!(*stored, shared);
-    }
-
-    /// Nothing that a reader holds of a small snapshot is the store's, so readers
-    /// share no reference count, and a removal frees it.
-    #[test]
-    fn a_small_snapshot_is_read_as_a_copy_and_a_large_one_as_a_handle() {
-        let store = with_history(3);
-        for (user, axes, is_copy) in [("ada", 3, true), ("grace", 4, false)] {
+        let mut written = Vec::new();
+        for (at, axes) in (1..).zip([3, 4, 4, 3, 3, 4]) {
             // 11 bytes each, of 40.
             let axes = (0..axes).map(|axis| (format!("axis_{axis}"), 0.25));
-            let fresh = StateSnapshot::builder()
-                .user_id(user)
-                .axes(axes)
-                .build()
-                .unwrap();
-            let before = address(&fresh);
-            store.upsert(fresh).unwrap();
-            let read = [
-                store.latest(user).unwrap(),
-                store.versioned(user).unwrap().snapshot,
-            ];
-            for read in &read {
-                assert_eq!(address(read) != before, is_copy, "{user}");
-                assert_eq!(*read, store.history(user, 1)[0], "{user}");
-            }
+            let state = State::builder().updated_at(at).axes(axes).build_state();
+            let state = state.unwrap();
+            let snapshot = state.clone().into_snapshot("ada").unwrap();
+            store.insert(snapshot).unwrap();
+            written.insert(0, state.clone());
+            assert_eq!(store.get("ada").as_ref(), Some(&state));
+            assert_eq!(store.with("ada", State::clone).as_ref(), Some(&state));
+            let versioned = store.get_versioned("ada").map(|latest| latest.value);
+            assert_eq!(versioned, Some(state));
+            written.truncate(3);
+            assert_eq!(states(&store, "ada", 9), written);
         }
-    }
-
-    /// The mirror of a user is of the latest snapshot, whatever came before it.
-    #[test]
-    fn small_and_large_snapshots_can_follow_each_other() {
-        let store = with_history(3);
-        for axes in [3, 4, 4, 3, 3, 4] {
-            let axes = (0..axes).map(|axis| (format!("axis_{axis}"), 0.25));
-            let written = StateSnapshot::builder()
-                .user_id("ada")
-                .axes(axes)
-                .build()
-                .unwrap();
-            store.upsert(written.clone()).unwrap();
-            assert_eq!(store.latest("ada").as_ref(), Some(&written));
-            assert_eq!(
-                store.with_latest("ada", StateSnapshot::clone).as_ref(),
-                Some(&written)
-            );
-            assert_eq!(
-                store.versioned("ada").map(|latest| latest.snapshot),
-                Some(written)
-            );
-        }
-        assert!(store.remove("ada"));
-        assert_eq!(store.latest("ada"), None);
-    }
-
-    #[test]
-    fn a_copy_can_be_stored_again() {
-        let store = with_history(3);
-        store.upsert(snapshot("ada", 1)).unwrap();
-        let copy = store.latest("ada").unwrap();
-        assert!(store.remove("ada"));
-        store.upsert(copy.clone()).unwrap();
-        store.upsert(copy.clone()).unwrap();
-        assert_eq!(store.history("ada", usize::MAX), [copy.clone(), copy]);
-    }
-
-    #[test]
-    fn a_handle_can_be_stored_twice() {
-        let store = with_history(4);
-        store.upsert(snapshot("ada", 1)).unwrap();
-        let handle = snapshot("ada", 2);
-        store.upsert(handle.clone()).unwrap();
-        store.upsert(handle.clone()).unwrap();
-        store.upsert(handle).unwrap();
-        assert_eq!(times(&store, "ada"), [2, 2, 2, 1]);
-        store.upsert(snapshot("ada", 3)).unwrap();
-        assert_eq!(times(&store, "ada"), [3, 2, 2, 2]);
+        assert!(store.remove("ada").unwrap());
+        assert_eq!(store.get("ada"), None);
     }
 
     #[test]
@@ -846,109 +787,153 @@ mod handles {
         for again in 0..4 {
             let store = with_history(8);
             for at in 0..4 {
-                store.upsert(snapshot("ada", at)).unwrap();
+                store.insert(snapshot("ada", at)).unwrap();
             }
-            let handle = store.history("ada", 8).swap_remove(again);
-            let at = handle.updated_at_unix_ms();
-            store.upsert(handle).unwrap();
+            let entry = store.history("ada", 8).swap_remove(again).value;
+            let at = entry.updated_at_unix_ms();
+            store.insert(entry.into_snapshot("ada").unwrap()).unwrap();
             assert_eq!(times(&store, "ada"), [at, 3, 2, 1, 0]);
-            store.upsert(snapshot("ada", 9)).unwrap();
+            store.insert(snapshot("ada", 9)).unwrap();
             assert_eq!(times(&store, "ada"), [9, at, 3, 2, 1, 0]);
         }
     }
 
     #[test]
-    fn a_handle_from_one_store_can_be_stored_in_another() {
-        let (one, other) = (with_history(4), with_history(4));
-        for at in 1..=3 {
-            one.upsert(snapshot("ada", at)).unwrap();
-        }
-        other.upsert(snapshot("ada", 10)).unwrap();
-        for handle in one.history("ada", 4) {
-            other.upsert(handle).unwrap();
-            // Linked in place, it would have taken the other store's past with it.
-            assert_eq!(times(&one, "ada"), [3, 2, 1]);
-        }
-        assert_eq!(times(&other, "ada"), [1, 2, 3, 10]);
-
-        one.upsert(snapshot("ada", 4)).unwrap();
-        assert!(other.remove("ada"));
-        assert_eq!(times(&one, "ada"), [4, 3, 2, 1]);
-    }
-
-    #[test]
-    fn a_handle_can_be_stored_again_after_its_user_was_removed() {
+    fn a_state_of_one_user_can_be_stored_for_another() {
         let store = with_history(4);
         for at in 1..=3 {
-            store.upsert(snapshot("ada", at)).unwrap();
+            store.insert(snapshot("ada", at)).unwrap();
         }
-        // Still linked to each other, which the new history must not follow.
-        let mut held = store.history("ada", 4);
-        assert!(store.remove("ada"));
-
-        store.upsert(held.remove(0)).unwrap();
-        assert_eq!(times(&store, "ada"), [3]);
-        store.upsert(held.remove(1)).unwrap();
-        store.upsert(held.remove(0)).unwrap();
-        assert_eq!(times(&store, "ada"), [2, 1, 3]);
-    }
-
-    /// The handle is the last one to the snapshot when it comes back, but the
-    /// entry that superseded it is still in the history.
-    #[test]
-    fn an_evicted_handle_can_be_stored_again() {
-        for entries in [None, Some(1), Some(2), Some(3)] {
-            let builder = MemoryStore::builder();
-            let store = match entries {
-                Some(entries) => builder.history(entries),
-                None => builder,
-            }
-            .build()
-            .unwrap();
-            let kept = entries.unwrap_or(0);
-
-            store.upsert(snapshot("ada", 0)).unwrap();
-            let evicted = store.latest("ada").unwrap();
-            for at in 1..=3 {
-                store.upsert(snapshot("ada", at)).unwrap();
-            }
-            store.upsert(evicted).unwrap();
-            assert_eq!(store.latest("ada"), Some(snapshot("ada", 0)));
-            assert_eq!(times(&store, "ada"), [0, 3, 2][..kept]);
-            store.upsert(snapshot("ada", 4)).unwrap();
-            assert_eq!(times(&store, "ada"), [4, 0, 3][..kept]);
+        for entry in store.history("ada", 4) {
+            let snapshot = entry.value.into_snapshot("grace").unwrap();
+            store.insert(snapshot).unwrap();
         }
+        assert_eq!(times(&store, "grace"), [1, 2, 3]);
+        assert_eq!(times(&store, "ada"), [3, 2, 1]);
     }
 
     #[test]
-    fn a_snapshot_that_a_caller_holds_never_changes() {
-        let store = with_history(2);
-        let copy = |original: &StateSnapshot| original.to_builder().build().unwrap();
+    fn what_a_caller_holds_never_changes() {
+        for make in [state, large_state] {
+            let store = with_history(2);
+            let insert = |at| {
+                let snapshot = make(at).into_snapshot("ada").unwrap();
+                store.insert(snapshot).unwrap()
+            };
+            insert(1);
+            let latest = store.get("ada").unwrap();
+            insert(2);
+            let [newer, older] = <[_; 2]>::try_from(states(&store, "ada", 2)).unwrap();
+            let held = [latest, newer, older];
+            let expected = [make(1), make(2), make(1)];
+            assert_eq!(held, expected);
 
-        store.upsert(snapshot("ada", 1)).unwrap();
-        let latest = store.latest("ada").unwrap();
-        store.upsert(snapshot("ada", 2)).unwrap();
-        let history = store.history("ada", 2);
-        let expected = [snapshot("ada", 1), snapshot("ada", 2), snapshot("ada", 1)];
-        let held = [latest, history[0].clone(), history[1].clone()];
-        let copies = held.each_ref().map(copy);
-        assert_eq!(copies, expected);
+            for at in 3..=9 {
+                insert(at);
+            }
+            assert_eq!(held, expected, "after later writes and eviction");
+            for state in held.clone() {
+                store.insert(state.into_snapshot("ada").unwrap()).unwrap();
+            }
+            assert_eq!(held, expected, "after they were stored again");
+            assert!(store.remove("ada").unwrap());
+            assert_eq!(held, expected, "after removal");
+            insert(10);
+            store.clear();
+            assert_eq!(held, expected, "after clearing");
+            drop(store);
+            assert_eq!(held, expected, "after the store is gone");
+        }
+    }
+}
 
-        for at in 3..=9 {
-            store.upsert(snapshot("ada", at)).unwrap();
+mod changing {
+    use super::*;
+
+    #[test]
+    fn an_update_gives_what_it_has_written() {
+        let store = with_history(3);
+        for at in 1..=3 {
+            let updated = store.update("ada", |current| {
+                let before = current.map(State::updated_at_unix_ms);
+                assert_eq!(before, (at > 1).then_some(at - 1));
+                state(at).to_builder()
+            });
+            let updated = updated.unwrap().expect("it was written");
+            assert_eq!(updated.value, state(at));
+            assert_eq!(store.get_versioned("ada"), Some(updated));
         }
-        assert_eq!(held, copies, "after later writes and eviction");
-        for handle in &held {
-            store.upsert(handle.clone()).unwrap();
+        assert_eq!(times(&store, "ada"), [3, 2, 1]);
+        let declined = store.update("ada", |_| None).unwrap();
+        assert_eq!(declined, None);
+        assert_eq!(times(&store, "ada"), [3, 2, 1]);
+    }
+
+    #[test]
+    fn an_update_ignores_the_user_id_of_its_builder() {
+        let store = with_history(3);
+        let grace = |_: Option<&State>| snapshot("grace", 7).to_builder();
+        store.update("ada", grace).unwrap();
+        assert_eq!(store.user_ids(), ["ada"]);
+    }
+
+    #[test]
+    fn an_update_that_makes_no_state_is_an_error_that_changes_nothing() {
+        let store = with_history(3);
+        store.insert(snapshot("ada", 1)).unwrap();
+        for user_id in ["ada", "grace"] {
+            let invalid = |_: Option<&State>| State::builder().confidence(2.0);
+            let error = store.update(user_id, invalid).unwrap_err();
+            assert!(matches!(error, StoreError::InvalidSnapshot(_)), "{error}");
         }
-        assert_eq!(held, copies, "after they were stored again");
-        assert!(store.remove("ada"));
-        assert_eq!(held, copies, "after removal");
-        store.upsert(held[0].clone()).unwrap();
-        store.clear();
-        assert_eq!(held, copies, "after clearing");
-        drop(store);
-        assert_eq!(held, copies, "after the store is gone");
+        for error in [
+            store.update("no id", |_| State::builder()).unwrap_err(),
+            store
+                .patch("no id", &[], Source::Inferred, 1.0)
+                .unwrap_err(),
+        ] {
+            assert!(matches!(error, StoreError::InvalidUserId(_)), "{error}");
+        }
+        assert_eq!(times(&store, "ada"), [1]);
+        assert_eq!(store.len(), 1);
+    }
+
+    #[test]
+    fn a_patch_gives_what_it_has_written() {
+        let store = with_history(3);
+        let patch = |value| store.patch("ada", &[("warmth", value)], Source::SelfReport, 1.0);
+        for value in [0.25, 0.75] {
+            let patched = patch(value).unwrap().expect("it was written");
+            assert_eq!(patched.value.get_axis("warmth"), value);
+            assert_eq!(store.get_versioned("ada"), Some(patched));
+        }
+        let nothing = store.patch("ada", &[], Source::SelfReport, 1.0);
+        assert_eq!(nothing.unwrap(), None);
+        assert_eq!(store.history("ada", 9).len(), 2);
+    }
+
+    #[test]
+    fn a_removal_can_be_conditional() {
+        let store = with_history(3);
+        let first = store.insert(snapshot("ada", 1)).unwrap();
+        let second = store.insert(snapshot("ada", 2)).unwrap();
+        for expected in [Expected::At(first), Expected::Absent] {
+            let error = store.remove_if("ada", expected).unwrap_err();
+            assert!(
+                matches!(&error, StoreError::Conflict { user_id, actual, .. }
+                    if user_id == "ada" && *actual == Some(second)),
+                "{error:?}"
+            );
+        }
+        assert_eq!(times(&store, "ada"), [2, 1]);
+        assert!(store.remove_if("ada", Expected::At(second)).unwrap());
+        assert!(!store.remove_if("ada", Expected::Absent).unwrap());
+        assert!(!store.remove_if("ada", Expected::Any).unwrap());
+        let error = store.remove_if("ada", Expected::At(second)).unwrap_err();
+        assert!(
+            matches!(error, StoreError::Conflict { actual: None, .. }),
+            "{error:?}"
+        );
     }
 }
 
@@ -996,21 +981,23 @@ mod hashers {
         let store: &MemoryStore<BuildHasherDefault<H>> = &store;
         for at in 0..3 {
             for n in 0..users {
-                store.upsert(snapshot(&format!("user-{n}"), at)).unwrap();
+                store.insert(snapshot(&format!("user-{n}"), at)).unwrap();
             }
         }
         assert_eq!(store.len() as i64, users);
         for n in (0..users).step_by(2) {
-            assert!(store.remove(&format!("user-{n}")));
+            assert!(store.remove(&format!("user-{n}")).unwrap());
         }
         for n in 0..users {
             let id = format!("user-{n}");
-            let expected = if n % 2 == 0 {
-                vec![]
-            } else {
-                vec![snapshot(&id, 2), snapshot(&id, 1)]
-            };
-            assert_eq!(store.history(&id, 9), expected);
+            let history = store.history(&id, 9);
+            let expected = if n % 2 == 0 { vec![] } else { vec![2, 1] };
+            assert!(
+                history
+                    .iter()
+                    .map(|entry| entry.value.updated_at_unix_ms())
+                    .eq(expected)
+            );
             assert_eq!(store.contains(&id), n % 2 == 1);
         }
         // The trait is there whatever the hasher.

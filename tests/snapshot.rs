@@ -1,21 +1,29 @@
-//! Building, reading, comparing and showing snapshots.
+//! Building, reading, comparing and showing states and snapshots.
 
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use attuned_store::{
-    Axes, MAX_USER_ID_BYTES, SnapshotError, Source, StateSnapshot, StateSnapshotBuilder,
+    Axes, MAX_USER_ID_BYTES, SnapshotError, Source, State, StateSnapshot, StateSnapshotBuilder,
     UserIdError, validate_user_id,
 };
 use proptest::prelude::*;
 
 const _: () = {
     const fn shareable<T: Send + Sync + Clone + Unpin + 'static>() {}
+    shareable::<State>();
     shareable::<StateSnapshot>();
     shareable::<StateSnapshotBuilder>();
     shareable::<SnapshotError>();
     shareable::<UserIdError>();
+};
+
+// As the documentation says; and `Option` takes no room of its own.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    assert!(size_of::<State>() == 56);
+    assert!(size_of::<Option<State>>() == 56);
     assert!(size_of::<StateSnapshot>() == 80);
     assert!(size_of::<Option<StateSnapshot>>() == 80);
 };
@@ -114,8 +122,6 @@ fn invalid_user_ids_are_refused_with_the_reason() {
         ("é漢\n".to_owned(), invalid('\n', 5)),
         ("a@example.org".to_owned(), invalid('@', 1)),
         ("nul\0".to_owned(), invalid('\0', 3)),
-        // A combining accent is neither letter nor digit.
-        ("e\u{301}".to_owned(), invalid('\u{301}', 1)),
         ("😀".to_owned(), invalid('😀', 0)),
     ];
     for (id, reason) in refused {
@@ -133,6 +139,69 @@ fn invalid_user_ids_are_refused_with_the_reason() {
         message,
         "user_id has '@' at byte 7, but only letters, digits, _ and - are allowed"
     );
+}
+
+/// The rule is [`char::is_alphanumeric`], no more and no less.
+#[test]
+fn letters_and_digits_are_what_unicode_calls_alphabetic_or_a_number() {
+    for id in [
+        // Numbers of all kinds.
+        "٣",
+        "①",
+        "½",
+        "Ⅷ",
+        "㊿",
+        "x²",
+        // Letters without case, and letters that only modify another.
+        "ª",
+        "ʰ",
+        "ǅ",
+        // Precomposed letters.
+        "\u{e9}",
+        "n\u{1ec7}",
+        // Vowel signs combine with a letter and are alphabetic.
+        "कि",
+        "กำ",
+        // These look alike and are two ids.
+        "\u{c5}",
+        "\u{212b}",
+    ] {
+        assert_eq!(validate_user_id(id), Ok(()), "{id}");
+        assert_eq!(builder().user_id(id).build().unwrap().user_id(), id);
+    }
+
+    for (id, character, position) in [
+        // Accents that are characters of their own, as in NFD.
+        ("e\u{301}", '\u{301}', 1),
+        ("ne\u{323}\u{302}", '\u{323}', 2),
+        // The virama of Hindi, and a tone mark of Thai.
+        ("हिन्दी", '\u{94d}', 9),
+        ("น้ำ", '\u{e49}', 3),
+        // Joiners, which some scripts need between letters.
+        ("क\u{200d}", '\u{200d}', 3),
+        // Symbols and punctuation.
+        ("№", '№', 0),
+        ("a·b", '·', 1),
+        ("a’b", '’', 1),
+    ] {
+        let error = UserIdError::InvalidCharacter {
+            character,
+            position,
+        };
+        assert_eq!(validate_user_id(id), Err(error.clone()), "{id}");
+        assert_eq!(
+            builder().user_id(id).build(),
+            Err(SnapshotError::InvalidUserId(error))
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_character_is_allowed_if_it_is_alphanumeric(character in any::<char>()) {
+        let allowed = character.is_alphanumeric() || matches!(character, '_' | '-');
+        prop_assert_eq!(validate_user_id(character.encode_utf8(&mut [0; 4])).is_ok(), allowed);
+    }
 }
 
 #[test]
@@ -296,6 +365,115 @@ fn absent_axes_are_neutral() {
         assert_eq!(snapshot.get_axis(name), 0.5);
     }
     assert_eq!(StateSnapshot::NEUTRAL, 0.5);
+    assert_eq!(State::NEUTRAL, 0.5);
+}
+
+#[test]
+fn a_state_needs_no_part() {
+    let now = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(since.as_millis()).unwrap()
+    };
+    let before = now();
+    let state = State::builder().build_state().unwrap();
+    let after = now();
+
+    assert!((before..=after).contains(&state.updated_at_unix_ms()));
+    assert_eq!(state.source(), Source::SelfReport);
+    assert_eq!(state.confidence(), 1.0);
+    assert_eq!(state.axes().count(), 0);
+}
+
+/// One whose axes are beside it, and one whose axes are in an allocation.
+fn small_and_large() -> [StateSnapshotBuilder; 2] {
+    let small = builder()
+        .source(Source::Inferred)
+        .confidence(0.25)
+        .axes([("warmth", 0.1), ("custom", 0.2)]);
+    let large = small
+        .clone()
+        .axes((0..100).map(|n| (format!("axis_{n}"), n as f32 / 100.0)));
+    [small, large]
+}
+
+#[test]
+fn a_state_has_all_parts_of_a_snapshot_except_the_user() {
+    for builder in small_and_large() {
+        let snapshot = builder.clone().build().unwrap();
+        let state = builder.build_state().unwrap();
+        assert_eq!(&state, snapshot.state());
+        assert_eq!(state, snapshot.clone().into_state());
+
+        for state in [&state, snapshot.state()] {
+            assert_eq!(state.updated_at_unix_ms(), 1_000);
+            assert_eq!(state.source(), Source::Inferred);
+            assert_eq!(state.confidence(), 0.25);
+            assert!(state.axes().eq(snapshot.axes()));
+            assert_eq!(state.get_axis_opt("custom"), Some(0.2));
+            assert_eq!(state.get_axis_opt("absent"), None);
+            assert_eq!(state.get_axis("custom"), 0.2);
+            assert_eq!(state.get_axis("absent"), 0.5);
+        }
+    }
+}
+
+#[test]
+fn a_state_becomes_a_snapshot_of_any_user() {
+    let long = "an_id_that_is_longer_than_23_bytes";
+    for builder in small_and_large() {
+        let state = builder.clone().build_state().unwrap();
+        for id in ["ada", long] {
+            let snapshot = state.clone().into_snapshot(id).unwrap();
+            assert_eq!(snapshot.user_id(), id);
+            assert_eq!(snapshot.state(), &state);
+            assert_eq!(snapshot, builder.clone().user_id(id).build().unwrap());
+        }
+        assert!(state.clone().into_snapshot(String::from("ada")).is_ok());
+
+        for id in ["", "not an id", &"x".repeat(257)] {
+            let error = validate_user_id(id).expect_err("should be refused");
+            assert_eq!(state.clone().into_snapshot(id), Err(error));
+        }
+    }
+}
+
+#[test]
+fn a_changed_copy_of_a_state_keeps_the_rest() {
+    for builder in small_and_large() {
+        let original = builder.build_state().unwrap();
+        assert_eq!(original.to_builder().build_state().unwrap(), original);
+        assert_eq!(
+            original.to_builder().build(),
+            Err(SnapshotError::MissingUserId)
+        );
+
+        let changed = original.to_builder().axis("custom", 0.9);
+        let changed = changed.build_state().unwrap();
+        assert_eq!(changed.get_axis("custom"), 0.9);
+        assert_eq!(changed.get_axis("warmth"), 0.1);
+        assert_eq!(changed.axes().count(), original.axes().count());
+        assert_eq!(changed.updated_at_unix_ms(), 1_000);
+        assert_eq!(changed.source(), Source::Inferred);
+        assert_eq!(changed.confidence(), 0.25);
+        assert_eq!(original.get_axis("custom"), 0.2);
+    }
+}
+
+#[test]
+fn building_a_state_checks_all_parts_except_the_user_id() {
+    let wrong_id = builder().user_id("not an id");
+    assert!(wrong_id.clone().build_state().is_ok());
+    assert_eq!(
+        wrong_id.clone().confidence(2.0).build_state(),
+        Err(SnapshotError::ConfidenceOutOfRange { value: 2.0 })
+    );
+    assert_eq!(
+        wrong_id.axis("Warmth", 0.5).build_state(),
+        Err(SnapshotError::InvalidAxisName {
+            axis: "Warmth".to_owned()
+        })
+    );
+    assert!(builder().axis("warmth", f32::NAN).build_state().is_err());
 }
 
 #[test]
@@ -328,6 +506,7 @@ fn equal_means_equal_in_every_part() {
     };
     let snapshot = base().build().unwrap();
     assert_eq!(snapshot, snapshot.clone());
+    assert_eq!(snapshot.state(), &snapshot.state().clone());
     assert_eq!(snapshot, base().build().unwrap());
     assert_eq!(snapshot, base().axis("warmth", -0.0).build().unwrap());
 
@@ -339,19 +518,31 @@ fn equal_means_equal_in_every_part() {
         base().axis("warmth", 0.25),
         base().axis("formality", 0.0),
     ] {
-        assert_ne!(snapshot, different.build().unwrap());
+        let different = different.build().unwrap();
+        assert_ne!(snapshot, different);
+        let same_user = snapshot.user_id() == different.user_id();
+        assert_eq!(snapshot.state() != different.state(), same_user);
     }
     let without_axes = builder().source(Source::Mixed).confidence(0.5);
     assert_ne!(snapshot, without_axes.build().unwrap());
 }
 
 #[test]
-fn a_clone_shares_its_data() {
-    let snapshot = builder().axis("warmth", 0.7).build().unwrap();
-    let clone = snapshot.clone();
-    assert!(std::ptr::eq(snapshot.user_id(), clone.user_id()));
-    drop(snapshot);
-    assert_eq!(clone.get_axis("warmth"), 0.7);
+fn a_clone_outlives_the_original() {
+    for builder in small_and_large() {
+        let snapshot = builder
+            .user_id("an_id_that_is_longer_than_23_bytes")
+            .build()
+            .unwrap();
+        let clone = snapshot.clone();
+        // Text that is in an allocation is shared.
+        assert!(std::ptr::eq(snapshot.user_id(), clone.user_id()));
+        let state = clone.state().clone();
+        drop(snapshot);
+        assert_eq!(clone.get_axis("warmth"), 0.1);
+        drop(clone);
+        assert_eq!(state.get_axis("warmth"), 0.1);
+    }
 }
 
 #[test]
@@ -387,6 +578,11 @@ fn debug_shows_the_other_parts() {
         format!("{builder:?}"),
         "StateSnapshotBuilder { user_id: Some(\"dev_...\"), updated_at_unix_ms: Some(1000), \
          source: SelfReport, confidence: 0.25, axes: [(\"warmth\", 0.75), (\"custom\", 0.5)] }"
+    );
+    assert_eq!(
+        format!("{:?}", builder.build_state().unwrap()),
+        "State { updated_at_unix_ms: 1000, source: SelfReport, confidence: 0.25, \
+         axes: {\"custom\": 0.5, \"warmth\": 0.75} }"
     );
     let unchecked = StateSnapshot::builder().user_id("a\n\"b\" c");
     assert!(format!("{unchecked:?}").contains(r#"Some("a\n\"b...")"#));
@@ -464,6 +660,9 @@ proptest! {
         }
 
         prop_assert_eq!(&snapshot.to_builder().build().unwrap(), &snapshot);
+        let state = snapshot.state();
+        prop_assert_eq!(&state.to_builder().build_state().unwrap(), state);
+        prop_assert!(state.axes().eq(snapshot.axes()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use attuned_store::{Expected, MemoryStore, Revision, StateSnapshot, StateStore, UserIdField};
+use attuned_store::{Expected, MemoryStore, Revision, State, StateStore, UserIdField};
 use common::snapshot;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -152,14 +152,14 @@ fn every_method_has_its_span_with_its_outcome() {
     let contract: &dyn StateStore = &store;
     let spans = observe(|| async {
         contract.get_latest("ada").await.unwrap();
-        contract.get_versioned("ada").await.unwrap();
+        contract.get_latest_versioned("ada").await.unwrap();
         contract.get_history("ada", 2).await.unwrap();
         contract.delete("ada").await.unwrap();
         for at in 1..=3 {
             contract.upsert_latest(snapshot("ada", at)).await.unwrap();
         }
         contract.get_latest("ada").await.unwrap();
-        contract.get_versioned("ada").await.unwrap();
+        contract.get_latest_versioned("ada").await.unwrap();
         contract.get_history("ada", 2).await.unwrap();
         contract.get_history("ada", 10).await.unwrap();
         contract.delete("ada").await.unwrap();
@@ -213,7 +213,7 @@ fn a_conditional_write_has_the_span_of_a_write() {
             .unwrap_err();
     });
     let error = format!(
-        "text conflict: expected revision {}, found no snapshot",
+        "text conflict: expected revision {}, found nothing",
         u64::MAX
     );
     assert_eq!(
@@ -270,7 +270,7 @@ fn user_id_fields(store: &MemoryStore, user_id: &str) -> Vec<Option<String>> {
     observe(|| async {
         contract.upsert_latest(snapshot(user_id, 1)).await.unwrap();
         contract.get_latest(user_id).await.unwrap();
-        contract.get_versioned(user_id).await.unwrap();
+        contract.get_latest_versioned(user_id).await.unwrap();
         contract.get_history(user_id, 1).await.unwrap();
         contract.delete(user_id).await.unwrap();
     })
@@ -329,7 +329,7 @@ const INVALID: &str = "ada@example";
 
 async fn ask_with_invalid_id(store: &MemoryStore) {
     store.get_latest(INVALID).await.unwrap_err();
-    store.get_versioned(INVALID).await.unwrap_err();
+    store.get_latest_versioned(INVALID).await.unwrap_err();
     store.get_history(INVALID, 5).await.unwrap_err();
     store.delete(INVALID).await.unwrap_err();
 }
@@ -366,7 +366,7 @@ fn the_raw_id_is_in_no_field_unless_it_is_asked_for() {
             ask_with_invalid_id(&store).await;
             store.upsert_latest(snapshot(USER, 1)).await.unwrap();
             store.get_latest(USER).await.unwrap();
-            store.get_versioned(USER).await.unwrap();
+            store.get_latest_versioned(USER).await.unwrap();
             store.get_history(USER, 5).await.unwrap();
             store.delete(USER).await.unwrap();
         });
@@ -448,7 +448,7 @@ fn a_future_that_is_not_polled_has_no_span() {
     let spans = observe(|| async {
         drop(store.upsert_latest(snapshot("ada", 1)));
         drop(store.get_latest("ada"));
-        drop(store.get_versioned("ada"));
+        drop(store.get_latest_versioned("ada"));
         drop(store.upsert_if(snapshot("ada", 1), Expected::Absent));
         drop(store.get_many(&["ada"]));
         drop(store.upsert_many(vec![snapshot("ada", 1)]));
@@ -463,33 +463,33 @@ fn a_future_that_is_not_polled_has_no_span() {
 fn the_synchronous_methods_have_no_spans() {
     let store = store(UserIdField::Full);
     let spans = observe(|| async {
-        store.upsert(snapshot("ada", 1)).unwrap();
-        assert!(store.latest("ada").is_some());
-        assert!(store.versioned("ada").is_some());
-        assert!(store.with_latest("ada", |_| ()).is_some());
+        store.insert(snapshot("ada", 1)).unwrap();
+        assert!(store.get("ada").is_some());
+        assert!(store.get_versioned("ada").is_some());
+        assert!(store.with("ada", |_| ()).is_some());
         assert_eq!(store.history("ada", 1).len(), 1);
         assert!(store.contains("ada"));
-        let change = |_: Option<&StateSnapshot>| StateSnapshot::builder();
+        let change = |_: Option<&State>| State::builder();
         store.update("ada", change).unwrap();
         store
-            .upsert_if(snapshot("grace", 1), Expected::Absent)
+            .insert_if(snapshot("grace", 1), Expected::Absent)
             .unwrap();
-        store.for_each(|_| {});
-        assert_eq!(store.stats().users, 2);
-        assert_eq!(store.retain(|latest| latest.user_id() == "ada"), 1);
-        assert!(store.remove("ada"));
+        store.for_each(|_, _| {});
+        assert_eq!(store.stats().keys, 2);
+        assert_eq!(store.retain(|user_id, _| user_id == "ada"), 1);
+        assert!(store.remove("ada").unwrap());
         store.clear();
         assert!(store.is_empty());
 
-        let view = store.pin();
-        view.upsert(snapshot("ada", 1)).unwrap();
-        assert!(view.latest("ada").is_some());
-        assert!(view.versioned("ada").is_some());
-        assert!(view.with_latest("ada", |_| ()).is_some());
-        assert_eq!(view.history("ada", 1).len(), 1);
-        assert!(view.contains("ada"));
-        assert!(view.remove("ada"));
-        view.clear();
+        store.insert(snapshot("ada", 1)).unwrap();
+        store.pin(|view| {
+            assert!(view.get("ada").is_some());
+            assert!(view.get_versioned("ada").is_some());
+            assert!(view.with("ada", |_| ()).is_some());
+            assert_eq!(view.history("ada", 1).len(), 1);
+            assert!(view.contains("ada"));
+        });
+        assert!(store.remove_if("ada", Expected::Any).unwrap());
     });
     assert_eq!(spans, []);
 }

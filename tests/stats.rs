@@ -7,7 +7,7 @@ mod threads;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst, fence};
 
-use attuned_store::{Expected, MemoryStore, Revision, Source, StateSnapshot, Stats};
+use attuned_store::{Expected, MemoryStore, Revision, Source, State, Stats};
 use common::snapshot;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -28,9 +28,9 @@ fn store_with(history: Option<usize>) -> MemoryStore {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Upsert(&'static str),
+    Insert(&'static str),
     /// With what is there expected, or something else.
-    UpsertIf(&'static str, bool),
+    InsertIf(&'static str, bool),
     Update(&'static str),
     Decline(&'static str),
     /// Another writer comes in between.
@@ -45,8 +45,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let user = || select(USERS.as_slice());
     prop_oneof![
-        6 => user().prop_map(Step::Upsert),
-        4 => (user(), any::<bool>()).prop_map(|(user, fits)| Step::UpsertIf(user, fits)),
+        6 => user().prop_map(Step::Insert),
+        4 => (user(), any::<bool>()).prop_map(|(user, fits)| Step::InsertIf(user, fits)),
         2 => user().prop_map(Step::Update),
         1 => user().prop_map(Step::Decline),
         2 => user().prop_map(Step::UpdateTwice),
@@ -62,15 +62,15 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Count {
     versions: HashMap<&'static str, u64>,
-    upserts: u64,
+    writes: u64,
     evictions: u64,
-    deletes: u64,
+    removals: u64,
     conflicts: u64,
 }
 
 impl Count {
-    fn upsert(&mut self, user: &'static str, retention: u64) {
-        self.upserts += 1;
+    fn insert(&mut self, user: &'static str, retention: u64) {
+        self.writes += 1;
         let versions = self.versions.entry(user).or_default();
         if *versions == retention {
             self.evictions += 1;
@@ -80,7 +80,7 @@ impl Count {
     }
 
     fn remove(&mut self, user: &str) {
-        self.deletes += u64::from(self.versions.remove(user).is_some());
+        self.removals += u64::from(self.versions.remove(user).is_some());
     }
 
     /// The same figures, in the same order as those of [`figures`].
@@ -88,9 +88,9 @@ impl Count {
         [
             self.versions.len() as u64,
             self.versions.values().sum(),
-            self.upserts,
+            self.writes,
             self.evictions,
-            self.deletes,
+            self.removals,
             self.conflicts,
         ]
     }
@@ -98,67 +98,67 @@ impl Count {
 
 fn figures(stats: Stats) -> [u64; 6] {
     let Stats {
-        users,
+        keys,
         versions,
-        upserts,
+        writes,
         evictions,
-        deletes,
+        removals,
         conflicts,
         ..
     } = stats;
-    [users, versions, upserts, evictions, deletes, conflicts]
+    [keys, versions, writes, evictions, removals, conflicts]
 }
 
 fn run(store: &MemoryStore, count: &mut Count, step: &Step, retention: u64) {
-    let change = |_: Option<&StateSnapshot>| StateSnapshot::builder();
+    let change = |_: Option<&State>| State::builder();
     match *step {
-        Step::Upsert(user) => {
-            store.upsert(snapshot(user, 1)).unwrap();
-            count.upsert(user, retention);
+        Step::Insert(user) => {
+            store.insert(snapshot(user, 1)).unwrap();
+            count.insert(user, retention);
         }
-        Step::UpsertIf(user, true) => {
-            let expected = Expected::unchanged(store.versioned(user).as_ref());
-            store.upsert_if(snapshot(user, 1), expected).unwrap();
-            count.upsert(user, retention);
+        Step::InsertIf(user, true) => {
+            let expected = Expected::from(store.get_versioned(user).as_ref());
+            store.insert_if(snapshot(user, 1), expected).unwrap();
+            count.insert(user, retention);
         }
-        Step::UpsertIf(user, false) => {
+        Step::InsertIf(user, false) => {
             let expected = Expected::At(Revision::from(u64::MAX));
-            store.upsert_if(snapshot(user, 1), expected).unwrap_err();
+            store.insert_if(snapshot(user, 1), expected).unwrap_err();
             count.conflicts += 1;
         }
         Step::Update(user) => {
             store.update(user, change).unwrap();
-            count.upsert(user, retention);
+            count.insert(user, retention);
         }
         Step::Decline(user) => {
-            let decline = |_: Option<&StateSnapshot>| None;
+            let decline = |_: Option<&State>| None;
             store.update(user, decline).unwrap();
         }
         Step::UpdateTwice(user) => {
             let mut calls = 0;
-            let change = |_: Option<&StateSnapshot>| {
+            let change = |_: Option<&State>| {
                 calls += 1;
                 if calls == 1 {
-                    store.upsert(snapshot(user, 1)).unwrap();
+                    store.insert(snapshot(user, 1)).unwrap();
                 }
-                StateSnapshot::builder()
+                State::builder()
             };
             store.update(user, change).unwrap();
             assert_eq!(calls, 2);
-            count.upsert(user, retention);
-            count.upsert(user, retention);
+            count.insert(user, retention);
+            count.insert(user, retention);
         }
         Step::Patch(user) => {
             let axes = [("warmth", 0.5)];
             store.patch(user, &axes, Source::SelfReport, 1.0).unwrap();
-            count.upsert(user, retention);
+            count.insert(user, retention);
         }
         Step::Remove(user) => {
-            store.remove(user);
+            store.remove(user).unwrap();
             count.remove(user);
         }
         Step::RetainOthers(user) => {
-            store.retain(|snapshot| snapshot.user_id() != user);
+            store.retain(|user_id, _| user_id != user);
             count.remove(user);
         }
         Step::Clear => {
@@ -166,8 +166,8 @@ fn run(store: &MemoryStore, count: &mut Count, step: &Step, retention: u64) {
             USERS.iter().for_each(|user| count.remove(user));
         }
         Step::Read(user) => {
-            let _ = (store.latest(user), store.history(user, 9));
-            let _ = (store.versioned(user), store.contains(user));
+            let _ = (store.get(user), store.history(user, 9));
+            let _ = (store.get_versioned(user), store.contains(user));
         }
     }
 }
@@ -190,8 +190,7 @@ proptest! {
         for step in &steps {
             run(&store, &mut count, step, history.unwrap_or(1) as u64);
             prop_assert_eq!(figures(store.stats()), count.figures());
-            prop_assert_eq!(store.pin().stats(), store.stats());
-            prop_assert_eq!(store.stats().users, store.len() as u64);
+            prop_assert_eq!(store.stats().keys, store.len() as u64);
         }
     }
 }
@@ -199,8 +198,8 @@ proptest! {
 #[test]
 fn a_clone_has_the_figures_of_its_store() {
     let store = store_with(None);
-    store.clone().upsert(snapshot("ada", 1)).unwrap();
-    assert_eq!(store.stats().upserts, 1);
+    store.clone().insert(snapshot("ada", 1)).unwrap();
+    assert_eq!(store.stats().writes, 1);
     assert_eq!(store.clone().stats(), store.stats());
 }
 
@@ -231,13 +230,13 @@ fn counts_never_go_down_and_never_run_ahead() {
                 let user = USERS[(round % 3) as usize];
                 begun.fetch_add(1, SeqCst);
                 fence(SeqCst);
-                store.upsert(snapshot(user, 1)).unwrap();
+                store.insert(snapshot(user, 1)).unwrap();
                 if round % 7 == 0 {
-                    removed.fetch_add(u64::from(store.remove(user)), SeqCst);
+                    removed.fetch_add(u64::from(store.remove(user).unwrap()), SeqCst);
                 }
                 if round % 11 == 0 {
                     let expected = Expected::At(Revision::from(u64::MAX));
-                    store.upsert_if(snapshot(user, 1), expected).unwrap_err();
+                    store.insert_if(snapshot(user, 1), expected).unwrap_err();
                 }
             }
             return;
@@ -247,18 +246,18 @@ fn counts_never_go_down_and_never_run_ahead() {
             let over = writing.load(SeqCst) == 0;
             let stats = store.stats();
             for (before, after) in [
-                (last.upserts, stats.upserts),
+                (last.writes, stats.writes),
                 (last.evictions, stats.evictions),
-                (last.deletes, stats.deletes),
+                (last.removals, stats.removals),
                 (last.conflicts, stats.conflicts),
             ] {
                 assert!(before <= after, "{last:?}, then {stats:?}");
             }
-            assert!(stats.evictions <= stats.upserts, "{stats:?}");
+            assert!(stats.evictions <= stats.writes, "{stats:?}");
             // The store's counts order nothing by themselves.
             fence(SeqCst);
             let begun = begun.load(SeqCst);
-            assert!(stats.upserts <= begun, "{begun} begun, {stats:?}");
+            assert!(stats.writes <= begun, "{begun} begun, {stats:?}");
             last = stats;
             if over {
                 return;
@@ -267,10 +266,10 @@ fn counts_never_go_down_and_never_run_ahead() {
     });
 
     let stats = store.stats();
-    assert_eq!(stats.upserts, WRITERS as u64 * ROUNDS);
-    assert_eq!(stats.deletes, removed.load(SeqCst));
+    assert_eq!(stats.writes, WRITERS as u64 * ROUNDS);
+    assert_eq!(stats.removals, removed.load(SeqCst));
     assert_eq!(stats.conflicts, WRITERS as u64 * ROUNDS.div_ceil(11));
-    assert_eq!(stats.users, store.len() as u64);
+    assert_eq!(stats.keys, store.len() as u64);
     let kept: usize = USERS.map(|user| store.history(user, 9).len()).iter().sum();
     assert_eq!(stats.versions, kept as u64);
 }

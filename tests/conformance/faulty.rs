@@ -61,7 +61,9 @@ pub enum Fault {
     ReadsCountAsWrites,
     RevisionIsTime,
     RevisionsBeginAnew,
+    WrittenAtIsTheSnapshots,
     // Conditional writes.
+    AnyIsAbsent,
     AbsentNeverHolds,
     AtNeverHolds,
     RevisionBeforeIsReturned,
@@ -110,7 +112,7 @@ pub const HISTORY: usize = 4;
 
 pub const MAX_USERS: usize = 4;
 
-/// A store that keeps the contract, but for its fault.
+/// A store that keeps the contract, except where its fault is.
 pub struct Wrong {
     fault: Fault,
     right: MutexStore,
@@ -254,7 +256,7 @@ impl Wrong {
         }
         self.notes().known.insert(user_id.clone());
         self.right.upsert_latest(snapshot.clone()).await?;
-        if let Some(stored) = self.right.get_versioned(&user_id).await? {
+        if let Some(stored) = self.right.get_latest_versioned(&user_id).await? {
             self.notes().written.insert(stored.revision, snapshot);
             self.numbered(&user_id, stored);
         }
@@ -272,11 +274,15 @@ impl Wrong {
     }
 
     /// A revision as the fault numbers it.
-    fn numbered(&self, user_id: &str, found: Versioned) -> Versioned {
+    fn numbered(&self, user_id: &str, found: Versioned<StateSnapshot>) -> Versioned<StateSnapshot> {
         let mut notes = self.notes();
         let number = u64::from(found.revision);
+        let written_at = match self.fault {
+            WrittenAtIsTheSnapshots => found.value.updated_at_unix_ms(),
+            _ => found.written_at,
+        };
         let number = match self.fault {
-            RevisionIsTime => found.snapshot.updated_at_unix_ms() as u64,
+            RevisionIsTime => found.value.updated_at_unix_ms() as u64,
             RevisionsBeginAnew => {
                 let base = notes.base.entry(user_id.to_owned());
                 number - *base.or_insert(number - 1)
@@ -287,14 +293,14 @@ impl Wrong {
             }
             _ => number,
         };
-        Versioned::new(found.snapshot, Revision::from(number))
+        Versioned::new(found.value, Revision::from(number), written_at)
     }
 }
 
 fn method_name(method: &str) -> &'static str {
     let all = [
         "get_latest",
-        "get_versioned",
+        "get_latest_versioned",
         "get_history",
         "get_many",
         "delete",
@@ -343,26 +349,29 @@ impl StateStore for Wrong {
         }
     }
 
-    async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
-        if self.is_invalid_for("get_versioned", user_id) {
+    async fn get_latest_versioned(
+        &self,
+        user_id: &str,
+    ) -> Result<Option<Versioned<StateSnapshot>>> {
+        if self.is_invalid_for("get_latest_versioned", user_id) {
             return Ok(None);
         }
         let user_id = &self.id(user_id);
-        let found = self.right.get_versioned(user_id).await?;
+        let found = self.right.get_latest_versioned(user_id).await?;
         let history = self.right.get_history(user_id, 2).await?;
         match (self.fault, found) {
             (AbsentIsNeutral, None) => {
                 let first = Revision::from(1);
-                Ok(Some(Versioned::new(neutral(user_id), first)))
+                Ok(Some(Versioned::new(neutral(user_id), first, 0)))
             }
             (VersionedIsStale, Some(found)) => {
                 let stale = history.into_iter().last().unwrap();
-                Ok(Some(Versioned::new(stale, found.revision)))
+                Ok(Some(found.map(|_| stale)))
             }
             (RevisionThenSnapshot, Some(found)) => {
                 yield_now().await;
                 let latest = self.right.get_latest(user_id).await?;
-                Ok(latest.map(|latest| Versioned::new(latest, found.revision)))
+                Ok(latest.map(|latest| found.map(|_| latest)))
             }
             (_, found) => Ok(found.map(|found| self.numbered(user_id, found))),
         }
@@ -371,7 +380,7 @@ impl StateStore for Wrong {
     async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
         let snapshot = self.spoilt(snapshot).await;
         let user_id = snapshot.user_id().to_owned();
-        let actual = self.right.get_versioned(&user_id).await?;
+        let actual = self.right.get_latest_versioned(&user_id).await?;
         let conflict = |actual| {
             Err(StoreError::Conflict {
                 user_id: user_id.clone(),
@@ -380,18 +389,19 @@ impl StateStore for Wrong {
             })
         };
         // What the right store is told to expect.
-        let there = Expected::unchanged(actual.as_ref());
+        let there = Expected::from(actual.as_ref());
         let told = match (self.fault, expected) {
             (AbsentNeverHolds, Expected::Absent) | (AtNeverHolds, Expected::At(_)) => {
                 return conflict(None);
             }
+            (AnyIsAbsent, Expected::Any) => Expected::Absent,
             (AbsentIsNotChecked, Expected::Absent) => there,
             (AtIsNotCheckedIfAbsent, Expected::At(_)) if actual.is_none() => there,
             (RevisionIsNotCompared, Expected::At(_)) if actual.is_some() => there,
             (SnapshotsAreCompared, Expected::At(revision))
                 if actual.is_some()
                     && self.notes().written.get(&revision)
-                        == actual.as_ref().map(|actual| &actual.snapshot) =>
+                        == actual.as_ref().map(|actual| &actual.value) =>
             {
                 there
             }
@@ -407,7 +417,7 @@ impl StateStore for Wrong {
                     _ => thread::sleep(Duration::from_millis(2)),
                 }
                 self.right.upsert_latest(snapshot).await?;
-                let written = self.right.get_versioned(&user_id).await?;
+                let written = self.right.get_latest_versioned(&user_id).await?;
                 return Ok(written.unwrap().revision);
             }
             (RevisionsBeginAnew, Expected::At(revision)) => {
@@ -422,7 +432,7 @@ impl StateStore for Wrong {
             (ConflictNamesNothing, Err(StoreError::Conflict { .. })) => conflict(None),
             (ConflictNamesExpected, Err(StoreError::Conflict { .. })) => match expected {
                 Expected::At(revision) => conflict(Some(revision)),
-                Expected::Absent => conflict(None),
+                Expected::Any | Expected::Absent => conflict(None),
             },
             (ConflictWritesAnyway, Err(error)) => {
                 self.right.upsert_latest(snapshot).await?;
@@ -435,7 +445,7 @@ impl StateStore for Wrong {
                 Ok(revision)
             }
             (RevisionsBeginAnew, Ok(revision)) => {
-                let stored = self.numbered(&user_id, Versioned::new(snapshot, revision));
+                let stored = self.numbered(&user_id, Versioned::new(snapshot, revision, 0));
                 Ok(stored.revision)
             }
             (RoomForAll, Ok(revision)) => Ok(revision),
@@ -542,7 +552,7 @@ impl StateStore for Wrong {
             return Ok(false);
         }
         let user_id = &self.id(user_id);
-        let before = self.right.get_versioned(user_id).await?;
+        let before = self.right.get_latest_versioned(user_id).await?;
         match (self.fault, &before) {
             (DeleteDoesNothing, before) => return Ok(before.is_some()),
             (DeleteLeavesHistory, Some(_)) => {

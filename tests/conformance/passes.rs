@@ -131,7 +131,7 @@ async fn a_store_is_left_as_it_was() {
     store.upsert_latest(ada.clone()).await.unwrap();
     let _ = check_all(&store, all_of_them(3)).await;
     assert_eq!(store.len(), 1);
-    assert_eq!(store.history("ada", 9), [ada]);
+    assert_eq!(store.get_history("ada", 9).await.unwrap(), [ada]);
 }
 
 #[tokio::test]

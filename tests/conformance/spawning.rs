@@ -34,9 +34,12 @@ impl<S: StateStore + 'static> StateStore for Spawning<S> {
             .await?
     }
 
-    async fn get_versioned(&self, user_id: &str) -> Result<Option<Versioned>> {
+    async fn get_latest_versioned(
+        &self,
+        user_id: &str,
+    ) -> Result<Option<Versioned<StateSnapshot>>> {
         let user_id = user_id.to_owned();
-        self.spawn(|store| async move { store.get_versioned(&user_id).await })
+        self.spawn(|store| async move { store.get_latest_versioned(&user_id).await })
             .await?
     }
 

@@ -39,8 +39,8 @@ const FAULTS: &[(Fault, &str)] = &[
         "user_ids.invalid_in_get_latest",
     ),
     (
-        InvalidIsAbsentIn("get_versioned"),
-        "user_ids.invalid_in_get_versioned",
+        InvalidIsAbsentIn("get_latest_versioned"),
+        "user_ids.invalid_in_get_latest_versioned",
     ),
     (
         InvalidIsAbsentIn("get_history"),
@@ -76,6 +76,9 @@ const FAULTS: &[(Fault, &str)] = &[
     (RevisionIsTime, "revisions.grow"),
     (RevisionsBeginAnew, "revisions.never_repeat"),
     (RevisionsBeginAnew, "conditional_writes.deleted_conflicts"),
+    (WrittenAtIsTheSnapshots, "revisions.time_never_goes_back"),
+    (AnyIsAbsent, "conditional_writes.any_writes"),
+    (RevisionBeforeIsReturned, "conditional_writes.any_writes"),
     (AbsentNeverHolds, "conditional_writes.absent_creates"),
     (AtNeverHolds, "conditional_writes.at_replaces"),
     (

@@ -64,6 +64,11 @@ fn upsert_if(value: Value, expected: impl Into<Option<Value>>, done: bool) -> (O
     (Operation::UpsertIf(value), Outcome::If { expected, done })
 }
 
+fn update(value: Value, found: impl Into<Option<Value>>, done: bool) -> (Operation, Outcome) {
+    let expected = found.into();
+    (Operation::Update(value), Outcome::If { expected, done })
+}
+
 fn delete_if(expected: impl Into<Option<Value>>, done: bool) -> (Operation, Outcome) {
     let expected = expected.into();
     (Operation::DeleteIf, Outcome::If { expected, done })
@@ -281,6 +286,10 @@ fn a_condition_is_about_the_moment_of_the_write() {
     assert!(!after_two(delete_if(1, true)), "loses the second");
     assert!(!after_two(delete_if(2, false)), "nothing was in the way");
     assert!(!after_two(delete_if(None, true)), "expected nothing");
+
+    assert!(after_two(update(3, 2, true)));
+    assert!(!after_two(update(3, 1, true)), "overwrites the second");
+    assert!(!after_two(update(3, 2, false)), "nothing was in the way");
 }
 
 #[test]
@@ -304,6 +313,16 @@ fn a_condition_that_fails_changes_nothing_and_one_that_holds_does() {
     assert!(!then(upsert_if(2, None, false), all([2, 1])));
     assert!(!then(delete_if(1, true), all([1])));
     assert!(!then(delete_if(9, false), all([])));
+    assert!(then(update(2, 1, true), all([2, 1])));
+    assert!(!then(update(2, 1, true), all([1])));
+}
+
+#[test]
+fn to_expect_nothing_holds_where_nothing_is() {
+    accepts(1, &[(0, "||", delete_if(None, true))]);
+    refuses(1, &[(0, "||", delete_if(None, false))]);
+    accepts(1, &[(0, "||", update(1, None, true))]);
+    refuses(1, &[(0, "||", update(1, 2, true))]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use todc_utils::{Action, History, Specification, WGLChecker};
 
-use crate::program::{Operation, User};
+use crate::program::{LONG, Operation, User};
 use crate::specification::{OneUser, Outcome, Performed};
 
 /// An operation as a thread saw it. See [`Clock`](crate::recorder::Clock) for
@@ -27,7 +27,7 @@ impl Observed {
     }
 }
 
-/// All that was done to one user, from the user's absence on.
+/// All that was done to one user, from the beginning of the program on.
 ///
 /// Users are judged one at a time. That is sound and loses nothing:
 /// linearizability is local (Herlihy and Wing 1990, theorem 1), that is, a
@@ -77,6 +77,7 @@ impl UserHistory {
             1 => self.satisfies::<OneUser<1>>(),
             2 => self.satisfies::<OneUser<2>>(),
             3 => self.satisfies::<OneUser<3>>(),
+            LONG => self.satisfies::<OneUser<LONG>>(),
             other => unreachable!("no program has a retention of {other}"),
         }
     }
@@ -141,7 +142,8 @@ impl UserHistory {
         !match self.retention {
             1 => self.is_explained_by_returns::<OneUser<1>>(),
             2 => self.is_explained_by_returns::<OneUser<2>>(),
-            _ => self.is_explained_by_returns::<OneUser<3>>(),
+            3 => self.is_explained_by_returns::<OneUser<3>>(),
+            _ => self.is_explained_by_returns::<OneUser<LONG>>(),
         }
     }
 

@@ -7,6 +7,9 @@
 //! interleavings are seen that happen. The models in `loom-tests` see all of
 //! few operations, on stand-ins.
 //!
+//! At the plain depth of the tests it checks 250,000 operations, at the full depth
+//! (`ATTUNED_TEST_DEPTH=full`) 2,000,000.
+//!
 //! The programs are new in each run, so that repeated runs cover more. No run
 //! fails by chance all the same: whatever the programs and the schedule, a
 //! history that the checker refuses shows a fault of the store. The seed of its
@@ -17,6 +20,8 @@
 //! Then the same recorder and checker show that they find faults: in the
 //! published predecessor of this crate, and in stores made for it.
 
+#[path = "../common/depth.rs"]
+mod depth;
 mod examples;
 mod history;
 mod program;
@@ -31,15 +36,16 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::iter;
 
+use depth::Depth;
 use history::UserHistory;
-use program::{Interface, Operation, Program, Step, User};
+use program::{Interface, LONG, Operation, Program, Step, User};
 use published::Published;
 use random::Random;
 use recorder::{Recorder, Subject};
 use shipped::Shipped;
 use wrong::{Fault, Locked};
 
-/// How many operations are checked before a store counts as right.
+/// How many operations are checked before a store that is wrong counts as not caught.
 const OPERATIONS: usize = 1_000_000;
 
 /// How many programs are recorded before they are checked: enough for a batch
@@ -55,12 +61,16 @@ fn shipped_store_is_linearizable() {
         Some(seed) => Box::new(iter::repeat(seed)),
         None => Box::new(fresh_seeds()),
     };
-    let (tally, failure) = check(seeds, OPERATIONS, Shipped::new);
-    announce(format_args!("the shipped store: {tally}"));
+    let depth = Depth::of_this_run();
+    let operations = depth.choose(250_000, 2_000_000);
+    let (tally, failure) = check(seeds, operations, Shipped::new);
+    announce(format_args!(
+        "the shipped store, at the depth {depth:?}: {tally}"
+    ));
     if let Some(failure) = failure {
         panic!("{failure}");
     }
-    assert!(tally.operations >= OPERATIONS);
+    assert!(tally.operations >= operations);
     // Without overlaps the test would be green and worth little. The pauses
     // inside operations make far more of them than this, even on one core.
     assert!(again.is_some() || tally.overlapping > tally.operations / 100);
@@ -149,17 +159,19 @@ fn everything_is_recorded_once_and_in_order() {
 
 #[test]
 fn a_seed_is_a_program_for_ever() {
-    let expected = "  retention 1\
-                  \n  thread 0: ada: upsert_if 0; ada: dyn get_versioned; ada: dyn upsert_if 2\
-                  \n  thread 1: ada: get_versioned; ada: delete_if; ada: dyn upsert 102\n";
-    assert_eq!(Program::from_seed(13_417).to_string(), expected);
+    let expected = "  retention 18, each user written 36 times before\
+                  \n  thread 0: ada: dyn update to 0 (large); ada: dyn get_latest; \
+                    ada: dyn get_history (limit 2); grace: update to 3 (large)\
+                  \n  thread 1: grace: delete_if; ada: get_versioned; \
+                    ada: dyn upsert_if 102 (large)\n";
+    assert_eq!(Program::from_seed(71_228).to_string(), expected);
 }
 
 #[test]
 fn programs_are_of_all_kinds() {
     let programs: Vec<_> = (0..2_000).map(Program::from_seed).collect();
     for threads in 2..=8 {
-        for retention in 1..=3 {
+        for retention in [1, 2, 3, LONG] {
             for users in 1..=3 {
                 assert!(
                     programs
@@ -183,12 +195,13 @@ fn programs_are_of_all_kinds() {
                     .any(|step| step.interface == interface && matches(step))
             );
         };
-        for keeps_handle in [false, true] {
+        for large in [false, true] {
             let some = |matches: fn(Operation) -> bool| {
-                some(&|step| step.keeps_handle == keeps_handle && matches(step.operation));
+                some(&|step| step.large == large && matches(step.operation));
             };
             some(|operation| matches!(operation, Operation::Upsert(_)));
             some(|operation| matches!(operation, Operation::UpsertIf(_)));
+            some(|operation| matches!(operation, Operation::Update(_)));
         }
         some(&|step| step.operation == Operation::GetLatest);
         some(&|step| step.operation == Operation::GetHistory { limit: 1 });

@@ -37,6 +37,8 @@ pub enum Operation {
     GetVersioned,
     /// Upserts, if what the thread remembers of the user is still the latest.
     UpsertIf(Value),
+    /// Upserts in the place of whatever is the latest, which the operation reads itself.
+    Update(Value),
     /// Deletes, if what the thread remembers of the user is still the latest.
     DeleteIf,
 }
@@ -50,14 +52,14 @@ impl Operation {
     }
 
     pub fn stores_a_snapshot(self) -> bool {
-        matches!(self, Self::Upsert(_) | Self::UpsertIf(_))
+        matches!(self, Self::Upsert(_) | Self::UpsertIf(_) | Self::Update(_))
     }
 
     /// The same without revisions, for stores that have none.
     fn unconditional(self) -> Self {
         match self {
             Self::GetVersioned => Self::GetLatest,
-            Self::UpsertIf(value) => Self::Upsert(value),
+            Self::UpsertIf(value) | Self::Update(value) => Self::Upsert(value),
             Self::DeleteIf => Self::Delete,
             other => other,
         }
@@ -74,6 +76,7 @@ impl fmt::Display for Operation {
             Self::Delete => write!(f, "delete"),
             Self::GetVersioned => write!(f, "get_versioned"),
             Self::UpsertIf(value) => write!(f, "upsert_if {value}"),
+            Self::Update(value) => write!(f, "update to {value}"),
             Self::DeleteIf => write!(f, "delete_if"),
         }
     }
@@ -84,7 +87,8 @@ impl fmt::Display for Operation {
 pub enum Interface {
     /// The synchronous methods.
     Inherent,
-    /// `dyn StateStore`.
+    /// `dyn StateStore`, and for a conditional removal, which it does not have,
+    /// `retain`.
     Trait,
 }
 
@@ -114,15 +118,19 @@ pub struct Step {
     pub user: User,
     pub operation: Operation,
     pub interface: Interface,
-    /// Whether the caller keeps a handle to the snapshot that it upserts, which
-    /// the store then has to copy.
-    pub keeps_handle: bool,
+    /// Whether what it upserts is too large for the store to have it beside the user.
+    pub large: bool,
 }
+
+/// A retention for which the store works in another way: it lets several snapshots go at
+/// a time. It takes many to get there, so users are [written](Program::written_before)
+/// before the program begins.
+pub const LONG: usize = 18;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     pub seed: u64,
-    /// How many snapshots of a user the store keeps: 1 to 3.
+    /// How many snapshots of a user the store keeps: 1 to 3, or [`LONG`].
     pub retention: usize,
     /// Whether the store is made to pause inside its operations, where it can be.
     pub pauses_inside: bool,
@@ -138,7 +146,7 @@ impl Program {
     /// The program that a seed stands for.
     pub fn from_seed(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let retention = random.one_to(3);
+        let retention = [1, 2, 3, LONG][random.below(4)];
         let users = &User::ALL[..random.one_to(User::ALL.len())];
         let pauses_inside = random.one_in(2);
         let threads = 1 + random.one_to(Self::MOST_THREADS - 1);
@@ -146,14 +154,16 @@ impl Program {
         // history, so more threads do less each.
         let longest = 40 / threads;
         // A program's own mixture: some mostly write, some mostly delete.
-        let weights = [(); 7].map(|()| random.one_to(6));
+        let weights = [(); 8].map(|()| random.one_to(6));
+        // All small, all large, or some of each.
+        let large = random.below(3);
         let threads = (0..threads)
             .map(|thread| {
                 let steps = 2 + random.one_to(longest - 2);
                 (0..steps)
                     .map(|step| {
                         let value = (100 * thread + step) as Value;
-                        Step::random(&mut random, users, weights, value)
+                        Step::random(&mut random, users, weights, large, value)
                     })
                     .collect()
             })
@@ -167,8 +177,16 @@ impl Program {
         }
     }
 
-    /// The program with other operations in place of the conditional ones.
+    /// What each user is written before the threads begin, in this order.
+    pub fn written_before(&self) -> impl Iterator<Item = Value> + use<> {
+        let count = if self.retention == LONG { 2 * LONG } else { 0 };
+        (1..=count as Value).rev().map(|value| -value)
+    }
+
+    /// The program for a store that has no conditional operations, and no other way of
+    /// working with a long history.
     pub fn unconditional(mut self) -> Self {
+        self.retention = self.retention.min(3);
         for step in self.threads.iter_mut().flatten() {
             step.operation = step.operation.unconditional();
         }
@@ -182,7 +200,13 @@ impl Program {
 }
 
 impl Step {
-    fn random(random: &mut Random, users: &[User], weights: [usize; 7], value: Value) -> Self {
+    fn random(
+        random: &mut Random,
+        users: &[User],
+        weights: [usize; 8],
+        large: usize,
+        value: Value,
+    ) -> Self {
         let mut drawn = random.below(weights.iter().sum());
         let kind = weights
             .iter()
@@ -202,6 +226,7 @@ impl Step {
             Some(3) => Operation::GetVersioned,
             Some(4) => Operation::UpsertIf(value),
             Some(5) => Operation::DeleteIf,
+            Some(6) => Operation::Update(value),
             _ => Operation::Delete,
         };
         let pause = match random.below(8) {
@@ -214,7 +239,7 @@ impl Step {
             user: users[random.below(users.len())],
             operation,
             interface: [Interface::Inherent, Interface::Trait][random.below(2)],
-            keeps_handle: random.one_in(4),
+            large: random.below(2) < large,
         }
     }
 }
@@ -227,7 +252,11 @@ impl fmt::Display for Program {
         } else {
             ""
         };
-        writeln!(f, "  retention {}{pauses}", self.retention)?;
+        let before = match self.written_before().count() {
+            0 => String::new(),
+            count => format!(", each user written {count} times before"),
+        };
+        writeln!(f, "  retention {}{before}{pauses}", self.retention)?;
         for (thread, steps) in self.threads.iter().enumerate() {
             let steps: Vec<_> = steps.iter().map(Step::to_string).collect();
             writeln!(f, "  thread {thread}: {}", steps.join("; "))?;
@@ -243,8 +272,8 @@ impl fmt::Display for Step {
             Interface::Trait => "dyn ",
         };
         write!(f, "{}: {interface}{}", self.user.id(), self.operation)?;
-        if self.keeps_handle && self.operation.stores_a_snapshot() {
-            write!(f, " (shared)")?;
+        if self.large && self.operation.stores_a_snapshot() {
+            write!(f, " (large)")?;
         }
         Ok(())
     }

@@ -29,11 +29,12 @@ impl Published {
 
 impl Subject for Published {
     type Snapshot = StateSnapshot;
+    type Found = StateSnapshot;
     type Revision = Infallible;
 
     const CONDITIONAL: bool = false;
 
-    fn snapshot(&self, user: User, value: Value) -> StateSnapshot {
+    fn snapshot(&self, user: User, value: Value, _: bool) -> StateSnapshot {
         StateSnapshot::builder()
             .user_id(user.id())
             .updated_at(value)
@@ -79,7 +80,11 @@ impl Subject for Published {
         unreachable!("no program has it")
     }
 
-    fn delete_if(&self, _: User, _: Option<Value>) -> bool {
+    fn update(&self, _: Interface, _: User, _: Value, _: bool) -> (Option<Value>, bool) {
+        unreachable!("no program has it")
+    }
+
+    fn delete_if(&self, _: Interface, _: User, _: Option<(Value, Infallible)>) -> bool {
         unreachable!("no program has it")
     }
 }

@@ -18,19 +18,22 @@ use crate::specification::{Outcome, Performed};
 /// Snapshots are made before an operation is called and looked into after it
 /// has returned, so that the recorded times enclose little else than the store.
 pub trait Subject: Send + Sync + 'static {
-    type Snapshot: Clone;
+    /// What is written.
+    type Snapshot;
+    /// What is read.
+    type Found;
     /// What tells a user's writes apart.
     type Revision: Copy;
 
     /// Whether it has the conditional operations. If not, no program does.
     const CONDITIONAL: bool;
 
-    fn snapshot(&self, user: User, value: Value) -> Self::Snapshot;
-    fn value(snapshot: &Self::Snapshot) -> Value;
+    fn snapshot(&self, user: User, value: Value, large: bool) -> Self::Snapshot;
+    fn value(found: &Self::Found) -> Value;
 
     fn upsert(&self, interface: Interface, user: User, snapshot: Self::Snapshot);
-    fn get_latest(&self, interface: Interface, user: User) -> Option<Self::Snapshot>;
-    fn get_history(&self, interface: Interface, user: User, limit: usize) -> Vec<Self::Snapshot>;
+    fn get_latest(&self, interface: Interface, user: User) -> Option<Self::Found>;
+    fn get_history(&self, interface: Interface, user: User, limit: usize) -> Vec<Self::Found>;
     /// Whether there was something to delete, if the store says so.
     fn delete(&self, interface: Interface, user: User) -> Option<bool>;
 
@@ -38,7 +41,7 @@ pub trait Subject: Send + Sync + 'static {
         &self,
         interface: Interface,
         user: User,
-    ) -> Option<(Self::Snapshot, Self::Revision)>;
+    ) -> Option<(Self::Found, Self::Revision)>;
     /// The revision of the write, or `None` if it found something else than it
     /// expected.
     fn upsert_if(
@@ -48,9 +51,23 @@ pub trait Subject: Send + Sync + 'static {
         snapshot: Self::Snapshot,
         expected: Option<Self::Revision>,
     ) -> Option<Self::Revision>;
-    /// Whether the user was deleted, which is to happen if the latest snapshot
-    /// has this value.
-    fn delete_if(&self, user: User, expected: Option<Value>) -> bool;
+    /// Writes in the place of what is there, and returns what that was, and whether the
+    /// write was made. It may give up if others write again and again.
+    fn update(
+        &self,
+        interface: Interface,
+        user: User,
+        value: Value,
+        large: bool,
+    ) -> (Option<Value>, bool);
+    /// Whether the latest snapshot was the one that was read or written with this value
+    /// and revision, or was absent as expected. If so, the user is deleted.
+    fn delete_if(
+        &self,
+        interface: Interface,
+        user: User,
+        expected: Option<(Value, Self::Revision)>,
+    ) -> bool;
 }
 
 /// What a thread remembers of each user: the last snapshot that it has read or
@@ -107,6 +124,12 @@ struct Run<S> {
 
 impl<S: Subject> Run<S> {
     fn new(program: Program, store: S) -> Self {
+        for value in program.written_before() {
+            for &user in program.users {
+                let snapshot = store.snapshot(user, value, value % 2 == 0);
+                store.upsert(Interface::Inherent, user, snapshot);
+            }
+        }
         Self {
             program,
             store,
@@ -155,7 +178,7 @@ impl<S: Subject> Run<S> {
             user,
             operation,
             interface,
-            keeps_handle,
+            large,
         } = step;
         let Self { store, clock, .. } = self;
         let memory = &mut memory.0[user.index()];
@@ -163,12 +186,10 @@ impl<S: Subject> Run<S> {
         let (called, returned, outcome);
         match operation {
             Operation::Upsert(value) => {
-                let snapshot = store.snapshot(user, value);
-                let kept = keeps_handle.then(|| snapshot.clone());
+                let snapshot = store.snapshot(user, value, large);
                 called = clock.call();
                 store.upsert(interface, user, snapshot);
                 returned = clock.ret();
-                drop(kept);
                 outcome = Outcome::Upserted;
             }
             Operation::GetLatest => {
@@ -193,17 +214,15 @@ impl<S: Subject> Run<S> {
                 called = clock.call();
                 let latest = store.get_versioned(interface, user);
                 returned = clock.ret();
-                *memory = latest.map(|(snapshot, revision)| (S::value(&snapshot), revision));
+                *memory = latest.map(|(found, revision)| (S::value(&found), revision));
                 outcome = Outcome::Latest(memory.map(|(value, _)| value));
             }
             Operation::UpsertIf(value) => {
-                let snapshot = store.snapshot(user, value);
-                let kept = keeps_handle.then(|| snapshot.clone());
+                let snapshot = store.snapshot(user, value, large);
                 let expected = memory.map(|(_, revision)| revision);
                 called = clock.call();
                 let written = store.upsert_if(interface, user, snapshot, expected);
                 returned = clock.ret();
-                drop(kept);
                 outcome = Outcome::If {
                     expected: memory.map(|(value, _)| value),
                     done: written.is_some(),
@@ -212,11 +231,17 @@ impl<S: Subject> Run<S> {
                     *memory = Some((value, revision));
                 }
             }
-            Operation::DeleteIf => {
-                let expected = memory.map(|(value, _)| value);
+            Operation::Update(value) => {
                 called = clock.call();
-                let done = store.delete_if(user, expected);
+                let (expected, done) = store.update(interface, user, value, large);
                 returned = clock.ret();
+                outcome = Outcome::If { expected, done };
+            }
+            Operation::DeleteIf => {
+                called = clock.call();
+                let done = store.delete_if(interface, user, *memory);
+                returned = clock.ret();
+                let expected = memory.map(|(value, _)| value);
                 outcome = Outcome::If { expected, done };
             }
         }
@@ -229,8 +254,8 @@ impl<S: Subject> Run<S> {
         }
     }
 
-    /// What is left in the end has to be explained too. Who finishes last reads
-    /// it, as one thread more.
+    /// What is left in the end has to be explained too. The thread that
+    /// finishes last reads it, as one thread more.
     fn reads_of_what_is_left(&self) -> impl Iterator<Item = Observed> {
         let reads = [
             Operation::GetHistory { limit: usize::MAX },
@@ -243,7 +268,7 @@ impl<S: Subject> Run<S> {
                     user,
                     operation,
                     interface: Interface::Inherent,
-                    keeps_handle: false,
+                    large: false,
                 };
                 self.step(self.program.threads.len(), &step, &mut Memory::new())
             })

@@ -6,7 +6,9 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::{fmt, hint, thread};
 
-use attuned_store::{Expected, MemoryStore, Revision, StateSnapshot, StateStore, StoreError};
+use attuned_store::{
+    Expected, MemoryStore, Revision, State, StateSnapshot, StateStore, StateStoreExt, StoreError,
+};
 
 use crate::program::{Interface, Program, User, Value};
 use crate::random::Random;
@@ -34,56 +36,73 @@ impl Shipped {
 
 impl Subject for Shipped {
     type Snapshot = StateSnapshot;
+    type Found = State;
     type Revision = Revision;
 
     const CONDITIONAL: bool = true;
 
-    fn snapshot(&self, user: User, value: Value) -> StateSnapshot {
-        StateSnapshot::builder()
-            .user_id(user.id())
-            .updated_at(value)
-            .build()
-            .expect("a valid snapshot")
+    fn snapshot(&self, user: User, value: Value, large: bool) -> StateSnapshot {
+        state(value, large)
+            .into_snapshot(user.id())
+            .expect("a valid id")
     }
 
-    fn value(snapshot: &StateSnapshot) -> Value {
-        snapshot.updated_at_unix_ms()
+    fn value(state: &State) -> Value {
+        state.updated_at_unix_ms()
     }
 
     fn upsert(&self, interface: Interface, _: User, snapshot: StateSnapshot) {
         match interface {
-            Interface::Inherent => self.0.upsert(snapshot).expect("a store without bounds"),
+            Interface::Inherent => drop(self.0.insert(snapshot).expect("a store without bounds")),
             Interface::Trait => ready(self.as_trait().upsert_latest(snapshot)),
         }
     }
 
-    fn get_latest(&self, interface: Interface, user: User) -> Option<StateSnapshot> {
+    fn get_latest(&self, interface: Interface, user: User) -> Option<State> {
         match interface {
-            Interface::Inherent => self.0.latest(user.id()),
-            Interface::Trait => ready(self.as_trait().get_latest(user.id())),
+            Interface::Inherent => self.0.with(user.id(), State::clone),
+            Interface::Trait => {
+                ready(self.as_trait().get_latest(user.id())).map(StateSnapshot::into_state)
+            }
         }
     }
 
-    fn get_history(&self, interface: Interface, user: User, limit: usize) -> Vec<StateSnapshot> {
+    fn get_history(&self, interface: Interface, user: User, limit: usize) -> Vec<State> {
         match interface {
-            Interface::Inherent => self.0.history(user.id(), limit),
-            Interface::Trait => ready(self.as_trait().get_history(user.id(), limit)),
+            Interface::Inherent => {
+                let history = self.0.history(user.id(), limit);
+                assert!(
+                    history.is_sorted_by(|newer, older| newer.revision > older.revision
+                        && newer.written_at >= older.written_at),
+                    "{history:?}"
+                );
+                history.into_iter().map(|entry| entry.value).collect()
+            }
+            Interface::Trait => {
+                let history = ready(self.as_trait().get_history(user.id(), limit));
+                history.into_iter().map(StateSnapshot::into_state).collect()
+            }
         }
     }
 
     fn delete(&self, interface: Interface, user: User) -> Option<bool> {
         Some(match interface {
-            Interface::Inherent => self.0.remove(user.id()),
+            Interface::Inherent => self.0.remove(user.id()).expect("a thread that goes on"),
             Interface::Trait => ready(self.as_trait().delete(user.id())),
         })
     }
 
-    fn get_versioned(&self, interface: Interface, user: User) -> Option<(StateSnapshot, Revision)> {
-        let latest = match interface {
-            Interface::Inherent => self.0.versioned(user.id()),
-            Interface::Trait => ready(self.as_trait().get_versioned(user.id())),
-        };
-        latest.map(|latest| (latest.snapshot, latest.revision))
+    fn get_versioned(&self, interface: Interface, user: User) -> Option<(State, Revision)> {
+        match interface {
+            Interface::Inherent => {
+                let latest = self.0.get_versioned(user.id());
+                latest.map(|latest| (latest.value, latest.revision))
+            }
+            Interface::Trait => {
+                let latest = ready(self.as_trait().get_latest_versioned(user.id()));
+                latest.map(|latest| (latest.value.into_state(), latest.revision))
+            }
+        }
     }
 
     fn upsert_if(
@@ -93,39 +112,100 @@ impl Subject for Shipped {
         snapshot: StateSnapshot,
         expected: Option<Revision>,
     ) -> Option<Revision> {
-        let expected = expected.map_or(Expected::Absent, Expected::At);
-        let written = match interface {
-            Interface::Inherent => self.0.upsert_if(snapshot, expected),
-            Interface::Trait => ready(async {
-                // A conflict is an answer.
-                Ok::<_, StoreError>(self.as_trait().upsert_if(snapshot, expected).await)
-            }),
-        };
-        match written {
-            Ok(revision) => Some(revision),
-            Err(StoreError::Conflict { .. }) => None,
-            Err(error) => panic!("an in-memory store does not fail: {error}"),
-        }
+        let expected = Expected::from(expected);
+        if_expected(match interface {
+            Interface::Inherent => self.0.insert_if(snapshot, expected),
+            Interface::Trait => at_once(self.as_trait().upsert_if(snapshot, expected)),
+        })
     }
 
-    fn delete_if(&self, user: User, expected: Option<Value>) -> bool {
-        let keep = |snapshot: &StateSnapshot| {
-            snapshot.user_id() != user.id() || Some(Self::value(snapshot)) != expected
+    fn update(
+        &self,
+        interface: Interface,
+        user: User,
+        value: Value,
+        large: bool,
+    ) -> (Option<Value>, bool) {
+        let mut found = None;
+        let change = |current: Option<&State>| {
+            found = current.map(Self::value);
+            state(value, large).to_builder()
         };
-        match self.0.retain(keep) {
-            0 => false,
-            1 => true,
-            removed => panic!("{removed} users had the same snapshot"),
+        let written = if_expected(match interface {
+            Interface::Inherent => {
+                let written = self.0.update(user.id(), change);
+                written.map(|written| written.map(|written| Self::value(&written.value)))
+            }
+            Interface::Trait => {
+                let written = at_once(self.as_trait().update_latest(user.id(), change));
+                written.map(|written| written.map(|(written, _)| Self::value(written.state())))
+            }
+        });
+        if let Some(written) = written {
+            assert_eq!(written, Some(value));
         }
+        (found, written.is_some())
+    }
+
+    fn delete_if(
+        &self,
+        interface: Interface,
+        user: User,
+        expected: Option<(Value, Revision)>,
+    ) -> bool {
+        match (interface, expected) {
+            (Interface::Trait, Some((expected, _))) => {
+                let keep =
+                    |id: &str, state: &State| id != user.id() || Self::value(state) != expected;
+                match self.0.retain(keep) {
+                    0 => false,
+                    1 => true,
+                    removed => panic!("{removed} users had the same snapshot"),
+                }
+            }
+            (_, expected) => {
+                let revision = expected.map(|(_, revision)| revision);
+                let removed = if_expected(self.0.remove_if(user.id(), Expected::from(revision)));
+                // If nothing is expected, there is nothing to remove.
+                assert!(removed.is_none_or(|removed| removed == expected.is_some()));
+                removed.is_some()
+            }
+        }
+    }
+}
+
+fn state(value: Value, large: bool) -> State {
+    let builder = State::builder().updated_at(value);
+    let builder = if large {
+        builder.axis("a_name_that_alone_takes_more_than_forty_bytes", 0.5)
+    } else {
+        builder
+    };
+    builder.build_state().expect("a valid state")
+}
+
+/// What a conditional operation has done, or `None` if it found something else.
+fn if_expected<T>(result: attuned_store::Result<T>) -> Option<T> {
+    match result {
+        Ok(done) => Some(done),
+        Err(StoreError::Conflict { .. }) => None,
+        Err(error) => panic!("an in-memory store does not fail: {error}"),
+    }
+}
+
+/// The result of an operation that does not fail.
+pub fn ready<T, E: fmt::Display>(future: impl Future<Output = Result<T, E>>) -> T {
+    match at_once(future) {
+        Ok(value) => value,
+        Err(error) => panic!("an in-memory store does not fail: {error}"),
     }
 }
 
 /// The in-memory stores, of either version, await nothing: the first poll
 /// completes their futures.
-pub fn ready<T, E: fmt::Display>(future: impl Future<Output = Result<T, E>>) -> T {
+fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(value)) => value,
-        Poll::Ready(Err(error)) => panic!("an in-memory store does not fail: {error}"),
+        Poll::Ready(value) => value,
         Poll::Pending => panic!("an in-memory store does not wait"),
     }
 }

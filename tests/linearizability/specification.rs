@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use crate::program::{Operation, Value};
+use crate::program::{LONG, Operation, Value};
 
 /// What an operation returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Outcome {
     /// Whether there was something to delete, from stores that say so.
     Deleted(Option<bool>),
     /// What a conditional operation expected to be the latest, and whether it
-    /// took effect. Values stand for the revisions: no two writes have the same.
+    /// was. Values stand for the revisions: no two writes have the same.
     If {
         expected: Option<Value>,
         done: bool,
@@ -46,7 +46,8 @@ impl fmt::Display for Performed {
     }
 }
 
-/// One user of a store that keeps `RETENTION` snapshots.
+/// One user of a store that keeps `RETENTION` snapshots, as the user is when a
+/// [program](crate::program::Program::written_before) begins.
 ///
 /// The retention is a parameter of the type because the checker makes its
 /// initial state from nothing.
@@ -57,7 +58,11 @@ impl<const RETENTION: usize> todc_utils::Specification for OneUser<RETENTION> {
     type Operation = Performed;
 
     fn init() -> Self::State {
-        VecDeque::new()
+        if RETENTION == LONG {
+            (1..=LONG as Value).map(|value| -value).collect()
+        } else {
+            VecDeque::new()
+        }
     }
 
     fn apply(performed: &Performed, state: &Self::State) -> (bool, Self::State) {
@@ -78,7 +83,10 @@ impl<const RETENTION: usize> todc_utils::Specification for OneUser<RETENTION> {
                 after.clear();
                 deleted.is_none_or(|deleted| deleted != state.is_empty())
             }
-            (Operation::UpsertIf(value), Outcome::If { expected, done }) => {
+            (
+                Operation::UpsertIf(value) | Operation::Update(value),
+                Outcome::If { expected, done },
+            ) => {
                 if *done {
                     after.push_front(value);
                     after.truncate(RETENTION);
@@ -89,8 +97,7 @@ impl<const RETENTION: usize> todc_utils::Specification for OneUser<RETENTION> {
                 if *done {
                     after.clear();
                 }
-                // Who expects nothing has nothing to delete.
-                *done == (expected.is_some() && state.front() == expected.as_ref())
+                *done == (state.front() == expected.as_ref())
             }
             _ => false,
         };

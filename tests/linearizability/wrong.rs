@@ -28,10 +28,12 @@ pub enum Fault {
     UpsertAfterLook,
     /// A conditional delete looks first and deletes then.
     DeleteAfterLook,
+    /// An update reads first and writes then.
+    UpdateAfterLook,
 }
 
 impl Fault {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LatestApart,
         Self::DeleteInTwoSteps,
         Self::DeleteKeepsHistory,
@@ -41,6 +43,7 @@ impl Fault {
         Self::IgnoredExpectation,
         Self::UpsertAfterLook,
         Self::DeleteAfterLook,
+        Self::UpdateAfterLook,
     ];
 }
 
@@ -54,7 +57,7 @@ pub struct Locked {
 #[derive(Default)]
 struct Entry {
     latest: Mutex<Option<Value>>,
-    /// Who takes both locks takes this one first.
+    /// An operation that takes both locks takes this one first.
     history: Mutex<VecDeque<Value>>,
 }
 
@@ -84,11 +87,12 @@ impl Locked {
 
 impl Subject for Locked {
     type Snapshot = Value;
+    type Found = Value;
     type Revision = Value;
 
     const CONDITIONAL: bool = true;
 
-    fn snapshot(&self, _: User, value: Value) -> Value {
+    fn snapshot(&self, _: User, value: Value, _: bool) -> Value {
         value
     }
 
@@ -185,10 +189,32 @@ impl Subject for Locked {
         Some(value)
     }
 
-    fn delete_if(&self, user: User, expected: Option<Value>) -> bool {
+    fn update(
+        &self,
+        interface: Interface,
+        user: User,
+        value: Value,
+        _: bool,
+    ) -> (Option<Value>, bool) {
         let entry = &self.users[user.index()];
+        if self.has(Fault::UpdateAfterLook) {
+            let found = *entry.latest();
+            pause();
+            self.upsert(interface, user, value);
+            return (found, true);
+        }
+        let mut history = entry.history();
+        let mut latest = entry.latest();
+        history.push_front(value);
+        history.truncate(self.retention);
+        (latest.replace(value), true)
+    }
+
+    fn delete_if(&self, _: Interface, user: User, expected: Option<(Value, Value)>) -> bool {
+        let entry = &self.users[user.index()];
+        let expected = expected.map(|(value, _)| value);
         if self.has(Fault::DeleteAfterLook) {
-            if expected.is_none() || *entry.latest() != expected {
+            if *entry.latest() != expected {
                 return false;
             }
             pause();
@@ -197,7 +223,7 @@ impl Subject for Locked {
         }
         let mut history = entry.history();
         let mut latest = entry.latest();
-        if expected.is_none() || *latest != expected {
+        if *latest != expected {
             return false;
         }
         history.clear();
