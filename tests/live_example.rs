@@ -48,7 +48,6 @@ impl Run {
             stderr: String::from_utf8(output.stderr).expect("plain text"),
         };
         assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
-        assert!(!run.stdout.contains('\x1b'), "style without a terminal");
         run
     }
 
@@ -56,6 +55,7 @@ impl Run {
     fn expect(&self, status: i32, lines: &[&str]) -> &Self {
         let Self { stdout, stderr, .. } = self;
         assert_eq!(self.status, Some(status), "{stdout}\n{stderr}");
+        assert!(!stdout.contains('\x1b'), "style without a terminal");
         for line in lines {
             assert!(stdout.contains(line), "no {line:?} in\n{stdout}\n{stderr}");
         }
@@ -86,27 +86,210 @@ fn event_of_length(user_id: &str, bytes: usize) -> String {
     format!("{}{event}", " ".repeat(bytes - event.len()))
 }
 
+/// What is said in the end if all is well.
+const VERDICT: &str = "Every read found its user.";
+
 #[test]
-fn runs_without_input() {
+fn runs_through_all_phases() {
     let run = Run::of(&mut live(&["--seconds", "1", "--users", "1000"]));
     run.expect(
         0,
         &[
-            "filled: 1,000 users with 4 snapshots each",
-            "\n   1 s       1,000 ",
+            "attuned-store beside a DashMap: ",
+            "filled: 1,000 users with 4 events each",
             "\nSummary of ",
-            "store    1,000 users, ",
-            "check    every read found its user",
+            "\n  1 readers ",
+            "\n  2 writers ",
+            "\n  3 histories ",
+            "\n  4 growth ",
+            "\n  5 sleepers ",
+            "\n  6 hot ",
+            "\n  7 hot+writes ",
+            "\n  reads/s, turn by turn",
+            "\n  with took longer than",
+            "\ncheck  attuned-store  ",
+            "\ncheck  DashMap        ",
+            VERDICT,
         ],
     );
     assert_eq!(run.stderr, "");
+    for line in run.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line:?} is long");
+    }
 }
 
 #[test]
 fn skips_the_load_if_it_is_to_take_no_time() {
     let run = Run::of(&mut live(&["--seconds", "0", "--users", "1"]));
-    run.expect(0, &["filled: 1 user with 4 snapshots each"]);
+    run.expect(0, &["filled: 1 user with 4 events each"]);
     assert!(!run.stdout.contains("Summary"));
+}
+
+/// Runs the one phase that these switches ask for, with ten users.
+fn one_phase(switches: &[&str], expected: &[&str]) -> Run {
+    let few = ["--seconds", "1", "--users", "10"];
+    let run = Run::of(&mut live(&[&few, switches].concat()));
+    run.expect(0, expected);
+    run.expect(0, &["\n  1 as asked for ", VERDICT]);
+    assert!(!run.stdout.contains("\n  2 "), "{}", run.stdout);
+    assert_eq!(run.stderr, "");
+    run
+}
+
+/// Begins the latencies of writes in the summary.
+const WRITES: &str = "\n  insert ";
+
+#[test]
+fn writers_can_be_switched_on() {
+    one_phase(&["--writes", "50"], &[WRITES]);
+    one_phase(
+        &["--writes", "99", "--threads", "5"],
+        &[WRITES, "5 threads"],
+    );
+    let readers = one_phase(
+        &["--writes", "0"],
+        &["\ncheck  DashMap        10 users, 40 states"],
+    );
+    assert!(!readers.stdout.contains(WRITES), "{}", readers.stdout);
+}
+
+#[test]
+fn reads_of_histories_can_be_switched_on() {
+    one_phase(&["--histories", "50"], &[]);
+    let only = one_phase(&["--histories", "100", "--history", "1"], &["1 state kept"]);
+    assert!(
+        only.stdout.contains("10 users, 10 states"),
+        "{}",
+        only.stdout
+    );
+}
+
+#[test]
+fn growth_can_be_switched_on() {
+    one_phase(
+        &["--grow", "40"],
+        &[
+            WRITES,
+            "\ncheck  attuned-store  50 users, 80 states",
+            "\ncheck  DashMap        50 users, 80 states",
+        ],
+    );
+    one_phase(
+        &["--grow", "--threads", "1"],
+        &["1 thread,", " 30 users, 60 states"],
+    );
+}
+
+#[test]
+fn sleeping_threads_can_be_switched_on() {
+    one_phase(&["--sleepers", "30"], &[]);
+}
+
+#[test]
+fn few_users_can_be_switched_on() {
+    one_phase(&["--hot", "1"], &[]);
+    // There are no more than ten.
+    one_phase(&["--hot", "1000000"], &[]);
+}
+
+#[test]
+fn switches_go_together() {
+    let all = [
+        "--writes=30",
+        "--histories=10",
+        "--grow=20",
+        "--sleepers=3",
+        "--hot=2",
+        "--history=3",
+        "--threads=3",
+    ];
+    one_phase(&all, &[WRITES, " 30 users, "]);
+}
+
+#[test]
+fn redraws_the_screen_if_told_to() {
+    let run = Run::of(&mut live(&["--seconds", "1", "--users", "10", "--redraw"]));
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    let mut frames: Vec<&str> = run.stdout.split("\x1b[J").collect();
+    let summary = frames.pop().expect("what comes after the last frame");
+    assert!(summary.contains("Summary of "), "{summary}");
+    assert!(!summary.contains('\x1b'), "{summary}");
+    // One a turn: at least one of each side in each phase.
+    assert!(frames.len() >= 14, "{}", run.stdout);
+    for shown in [
+        "[7 hot+writes]",
+        "reads/s, last turn ",
+        "writes/s, this phase ",
+        "with, p50 ",
+        "with, p99 ",
+        "with, p99.9 ",
+        "with, max ",
+        "users ",
+        "history, busiest user ",
+    ] {
+        let last = frames.last().expect("a frame");
+        assert!(last.contains(shown), "no {shown:?} in {last}");
+    }
+    for frame in frames {
+        // It goes back by as many lines as it has, the first one to be kept.
+        let (lines, back) = frame.rsplit_once("\x1b[").expect("it goes back");
+        let back: usize = back.trim_end_matches("A\r").parse().expect("a number");
+        let drawn = lines
+            .rsplit("kept a user\n")
+            .next()
+            .unwrap_or(lines)
+            .lines();
+        assert!(drawn.clone().count() >= back && back < 24, "{frame}");
+        for line in drawn {
+            assert!(line.chars().count() <= 80, "{line:?} is long");
+        }
+    }
+}
+
+#[test]
+fn draws_the_figures_into_a_file() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("live.svg");
+    let run = Run::of(&mut live(&[
+        "--seconds",
+        "1",
+        "--users",
+        "10",
+        "--svg",
+        text(&path),
+    ]));
+    run.expect(0, &[&format!("drawn: {}", path.display())]);
+    let svg = fs::read_to_string(&path).expect("the file just drawn");
+    assert!(svg.starts_with("<svg xmlns="), "{svg}");
+    assert!(svg.ends_with("</svg>\n"), "{svg}");
+    for wrong in ["NaN", "inf", "&"] {
+        assert!(!svg.contains(wrong), "{wrong} in {svg}");
+    }
+    // Of each side one in the legend, one a phase, and one of the latencies.
+    assert_eq!(svg.matches("<polyline ").count(), 2 * (1 + 7 + 1), "{svg}");
+    assert_eq!(
+        svg.matches("<text ").count(),
+        svg.matches("</text>").count()
+    );
+    for label in ["attuned-store<", "DashMap<", "hot+writes<", "1.00 ms<"] {
+        assert!(svg.contains(label), "no {label} in {svg}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_an_error() {
+    let arguments = ["--seconds", "1", "--users", "10", "--hot", "1", "--svg"];
+    let mut files = vec!["no/such/folder.svg"];
+    // Opens, and takes nothing.
+    if Path::new("/dev/full").exists() {
+        files.push("/dev/full");
+    }
+    for file in files {
+        let run = Run::of(&mut live(&[&arguments[..], &[file]].concat()));
+        run.expect(2, &[]);
+        let message = format!("error: cannot write {file}: ");
+        assert!(run.stderr.starts_with(&message), "{}", run.stderr);
+        assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    }
 }
 
 #[test]
@@ -118,9 +301,7 @@ fn stores_an_input_and_then_reads_and_writes_its_users() {
     let run = Run::of(&mut live(&[
         "--seconds",
         "1",
-        "--readers",
-        "3",
-        "--writers",
+        "--threads",
         "3",
         "--input",
         text(&path),
@@ -128,15 +309,34 @@ fn stores_an_input_and_then_reads_and_writes_its_users() {
     run.expect(
         0,
         &[
-            "3 readers, 3 writers, ",
+            "3 threads, ",
             "stored: 500 events of 500 lines in ",
             "0 malformed, 0 blank",
             "check: 16 users, 500 events: latest and history equal a plain replay",
-            "\n   1 s          16 ",
-            "check    every read found its user",
+            "\nSummary of ",
+            "\ncheck  attuned-store  48 users, ",
+            VERDICT,
         ],
     );
     assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn an_input_can_have_users_of_any_name() {
+    let long = "x".repeat(256);
+    let names = ["new_user_0000000", "user_000000", "-", &long];
+    let events: Vec<String> = names.iter().map(|name| event(name, 1)).collect();
+    let path = file("names.jsonl", events.join("\n"));
+    let arguments = ["--seconds", "1", "--grow", "3", "--input", text(&path)];
+    Run::of(&mut live(&arguments)).expect(
+        0,
+        &[
+            "check: 4 users, 4 events: latest and history equal a plain replay",
+            "\ncheck  attuned-store  7 users, 7 states",
+            "\ncheck  DashMap        7 users, 7 states",
+            VERDICT,
+        ],
+    );
 }
 
 #[test]
@@ -336,10 +536,19 @@ fn refuses_options_that_make_no_sense() {
         ("--seconds", "18446744073709551616"),
         ("--users", "0"),
         ("--users", "4000000000"),
-        ("--readers", "0"),
-        ("--readers", "65536"),
-        ("--writers", "0"),
-        ("--writers", "1000"),
+        ("--threads", "0"),
+        ("--threads", "1000"),
+        ("--threads", "65536"),
+        ("--writes", "100"),
+        ("--writes", "-1"),
+        ("--writes", "half"),
+        ("--histories", "101"),
+        ("--grow", "0"),
+        ("--grow", "10000001"),
+        ("--sleepers", "0"),
+        ("--sleepers", "10001"),
+        ("--hot", "0"),
+        ("--hot", "few"),
         ("--history", "0"),
         ("--history", "1001"),
         ("--history", "many"),
@@ -353,16 +562,37 @@ fn refuses_options_that_make_no_sense() {
 }
 
 #[test]
+fn refuses_what_is_no_option() {
+    for arguments in [
+        &["--quick"][..],
+        &["events.jsonl"],
+        &["--svg"],
+        &["--input"],
+    ] {
+        let run = Run::of(&mut live(arguments));
+        run.expect(2, &[]);
+        assert_eq!(run.stdout, "");
+        assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn explains_its_options() {
     Run::of(&mut live(&["--help"])).expect(
         0,
         &[
             "--seconds",
             "--users",
-            "--readers",
-            "--writers",
+            "--threads",
             "--history",
+            "--writes",
+            "--histories",
+            "--grow",
+            "--sleepers",
+            "--hot",
             "--input",
+            "--redraw",
+            "--svg",
             "user_id",
         ],
     );
@@ -370,17 +600,45 @@ fn explains_its_options() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let mut program = live(&["--seconds", "3", "--users", "10"])
+    for lines in [0, 1, 6] {
+        for redraw in [&[][..], &["--redraw"]] {
+            let arguments = ["--seconds", "2", "--users", "10"];
+            let run = read_lines(lines, &[&arguments, redraw].concat());
+            assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+        }
+    }
+    assert_eq!(read_lines(0, &["--help"]).status, Some(0));
+}
+
+/// Runs the example while somebody reads so many lines of what it prints, and no more.
+fn read_lines(lines: usize, arguments: &[&str]) -> Run {
+    let mut program = live(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the example runs");
-    let mut first = String::new();
-    BufReader::new(program.stdout.take().expect("a pipe"))
-        .read_line(&mut first)
-        .expect("a first line");
-    assert!(first.starts_with("attuned-store live: "), "{first:?}");
+    let mut stdout = BufReader::new(program.stdout.take().expect("a pipe"));
+    for number in 0..lines {
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        assert!(
+            number > 0 || line.starts_with("attuned-store beside"),
+            "{line:?}"
+        );
+    }
+    drop(stdout);
+    Run::ended(program.wait_with_output().expect("the example ends"))
+}
 
+#[test]
+fn nobody_has_to_read_the_errors() {
+    let path = file("unread.jsonl", "nothing\n".repeat(25));
+    let mut program = live(&["--input", text(&path)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the example runs");
+    drop(program.stderr.take());
     let run = Run::ended(program.wait_with_output().expect("the example ends"));
-    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    run.expect(0, &["25 malformed, 0 blank"]);
 }

@@ -116,7 +116,7 @@ fn say(text: &str) -> Result<(), Error> {
     let mut output = io::stdout();
     let written = writeln!(output, "{text}").and_then(|()| output.flush());
     match written {
-        // Whoever reads the output has seen enough; the server goes on.
+        // The reader of the output has seen enough; the server goes on.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Error::Output),
     }

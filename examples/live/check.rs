@@ -1,80 +1,74 @@
-//! Whether the store holds what it must.
+//! Whether a side holds what was written into it.
 
-use std::collections::{HashMap, VecDeque};
+use attuned_store::{State, Versioned};
 
-use attuned_store::{MemoryStore, StateSnapshot};
+use crate::load::Load;
+use crate::pair::Which;
+use crate::side::Side;
+use crate::worker::Worker;
 
-/// What a store must hold, by the plainest means.
-pub struct Replay {
-    /// How many events of a user are kept.
-    history: usize,
-    /// Of each user, the oldest event first.
-    users: HashMap<String, VecDeque<StateSnapshot>>,
-}
-
-impl Replay {
-    pub fn new(history: usize) -> Self {
-        Self {
-            history,
-            users: HashMap::new(),
-        }
-    }
-
-    pub fn apply(&mut self, event: StateSnapshot) {
-        let user_id = event.user_id().to_owned();
-        let events = self.users.entry(user_id).or_default();
-        events.push_back(event);
-        if events.len() > self.history {
-            events.pop_front();
-        }
-    }
-
-    /// How many users the store has wrong: missing, too many, or with another
-    /// latest snapshot or history than here.
-    pub fn differences(&self, store: &MemoryStore) -> usize {
-        let wrong = self
-            .users
-            .iter()
-            .filter(|(user_id, events)| !self.agrees(store, user_id, events))
-            .count();
-        wrong + store.len().saturating_sub(self.users.len())
-    }
-
-    fn agrees(&self, store: &MemoryStore, user_id: &str, events: &VecDeque<StateSnapshot>) -> bool {
-        let history = store.history(user_id, self.history);
-        store.latest(user_id).as_ref() == events.back() && history.iter().eq(events.iter().rev())
-    }
-
-    /// The users, in an order that does not change from run to run.
-    pub fn into_user_ids(self) -> Vec<String> {
-        let mut user_ids: Vec<String> = self.users.into_keys().collect();
-        user_ids.sort_unstable();
-        user_ids
-    }
-}
-
-/// What a store turns out to hold when nobody writes to it any more.
+/// What a side turns out to hold when nobody writes to it any more.
 #[derive(Default)]
 pub struct Audit {
-    /// How many snapshots it keeps.
-    pub snapshots: u64,
-    /// How many users have no history, too long a one, or one whose newest entry
-    /// is not their latest snapshot.
+    /// How many users there are.
+    pub users: u64,
+    /// How many states it keeps.
+    pub states: u64,
+    /// How many users it has wrong.
     pub wrong: u64,
+    /// How many writes it has counted too few or too many. A history that is full does not
+    /// tell.
+    pub miscounted: u64,
 }
 
 impl Audit {
-    pub fn of(store: &MemoryStore, users: &[String], bound: usize) -> Self {
+    pub fn of(side: &impl Side, which: Which, load: &Load<'_>, bound: usize) -> Self {
+        let (users, workers) = (&load.users, &load.workers);
         let mut audit = Self::default();
-        for user_id in users {
+        let mut written = users.events;
+        for (user, user_id) in users.ids.iter().enumerate() {
             // Asks for more than there can be.
-            let history = store.history(user_id, bound + 1);
-            audit.snapshots += history.len() as u64;
-            let sound = !history.is_empty()
-                && history.len() <= bound
-                && history.first() == store.latest(user_id).as_ref();
+            let history = side.history(user_id, bound + 1);
+            let latest = side.with(user_id, State::clone);
+            let writes = workers
+                .iter()
+                .map(|worker| worker.journal(which).writes(user));
+            let writes = writes.sum::<usize>();
+            let expected = (users.before[user] as usize + writes).min(bound);
+            let sound = history.len() == expected
+                && history.first().map(|newest| &newest.value) == latest.as_ref()
+                && is_in_order(&history)
+                && history
+                    .iter()
+                    .take(writes)
+                    .all(|entry| was_written(&entry.value, workers))
+                && (writes == 0 || is_a_last_write(latest.as_ref(), which, user, workers));
+            written += writes as u64;
+            audit.users += u64::from(latest.is_some());
+            audit.states += history.len() as u64;
             audit.wrong += u64::from(!sound);
         }
+        // Users that nobody wrote.
+        audit.wrong += (side.len() as u64).abs_diff(audit.users);
+        audit.miscounted = side.writes().abs_diff(written);
         audit
     }
+}
+
+fn is_in_order(history: &[Versioned<State>]) -> bool {
+    history.is_sorted_by(|newer, older| {
+        newer.revision > older.revision && newer.written_at >= older.written_at
+    })
+}
+
+fn was_written(state: &State, workers: &[Worker]) -> bool {
+    workers.iter().any(|worker| worker.has(state))
+}
+
+/// Whether this is what one of the workers wrote last, of this user.
+fn is_a_last_write(state: Option<&State>, which: Which, user: usize, workers: &[Worker]) -> bool {
+    workers.iter().any(|worker| {
+        let last = worker.journal(which).last(user);
+        last.is_some_and(|place| Some(worker.state(place)) == state)
+    })
 }

@@ -3,37 +3,36 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use attuned_store::MemoryStore;
-
-use crate::input::MadeUp;
+use crate::made_up::{EPOCH_UNIX_MS, MadeUp};
+use crate::side::Sides;
+use crate::users::Users;
 use crate::{Error, Result};
 
-/// How many snapshots each user begins with, so that there is some history.
-pub const SNAPSHOTS_PER_USER: u64 = 4;
+/// How many events each user begins with, so that there is some history.
+pub const EVENTS_PER_USER: u32 = 4;
 
-pub fn user_ids(users: u32) -> Vec<String> {
-    (0..users).map(|user| format!("user_{user:06}")).collect()
-}
-
-/// Gives each user a first few snapshots.
-pub fn fill(store: &MemoryStore, users: &[String], threads: usize) -> Result<Duration> {
+/// Gives each of so many users a first few events, in both maps.
+pub fn fill(sides: &Sides, users: u32, threads: usize) -> Result<(Users, Duration)> {
     let start = Instant::now();
+    let ids: Vec<String> = (0..users).map(|user| format!("user_{user:06}")).collect();
     thread::scope(|scope| -> Result<()> {
-        for (seed, users) in users.chunks(users.len().div_ceil(threads)).enumerate() {
+        for (seed, ids) in (0..).zip(ids.chunks(ids.len().div_ceil(threads))) {
             thread::Builder::new()
-                .spawn_scoped(scope, move || fill_some(store, users, seed as u64))
+                .spawn_scoped(scope, move || fill_some(sides, ids, seed))
                 .map_err(Error::Thread)?;
         }
         Ok(())
     })?;
-    Ok(start.elapsed())
+    let events = u64::from(users) * u64::from(EVENTS_PER_USER);
+    let users = ids.into_iter().map(|id| (id, EVENTS_PER_USER)).collect();
+    Ok((Users::new(users, events), start.elapsed()))
 }
 
-fn fill_some(store: &MemoryStore, users: &[String], seed: u64) {
-    let mut events = MadeUp::new(seed);
-    for _ in 0..SNAPSHOTS_PER_USER {
-        for user_id in users {
-            store.upsert(events.event(user_id)).unwrap();
+fn fill_some(sides: &Sides, ids: &[String], seed: u64) {
+    let mut events = MadeUp::new(seed, EPOCH_UNIX_MS);
+    for _ in 0..EVENTS_PER_USER {
+        for id in ids {
+            sides.insert(events.event(id));
         }
     }
 }

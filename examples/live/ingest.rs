@@ -5,10 +5,11 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use attuned_store::{MemoryStore, StateSnapshot};
+use attuned_store::StateSnapshot;
 
-use crate::check::Replay;
 use crate::input::{Input, Line, Lines, Malformed};
+use crate::replay::Replay;
+use crate::side::Sides;
 use crate::{Error, Result, warn};
 
 /// How many malformed lines are shown; the others are only counted.
@@ -27,12 +28,12 @@ pub struct Ingested {
     pub took: Duration,
 }
 
-/// Stores all events of the input and replays them aside.
+/// Stores all events of the input in both maps and replays them aside.
 ///
 /// The events of one user all go to the same writer, so their order is kept.
 pub fn ingest(
     input: Input,
-    store: &MemoryStore,
+    sides: &Sides,
     writers: usize,
     replay: &mut Replay,
 ) -> Result<Ingested> {
@@ -42,7 +43,7 @@ pub fn ingest(
         for _ in 0..writers {
             let (queue, events) = mpsc::sync_channel(QUEUE);
             thread::Builder::new()
-                .spawn_scoped(scope, || upsert_all(events, store))
+                .spawn_scoped(scope, || insert_all(events, sides))
                 .map_err(Error::Thread)?;
             queues.push(queue);
         }
@@ -52,9 +53,9 @@ pub fn ingest(
     Ok(ingested)
 }
 
-fn upsert_all(events: Receiver<StateSnapshot>, store: &MemoryStore) {
+fn insert_all(events: Receiver<StateSnapshot>, sides: &Sides) {
     for event in events {
-        store.upsert(event).unwrap();
+        sides.insert(event);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where events come from: lines of JSON, from outside or made up.
+//! Where events come from: lines of JSON.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _};
@@ -8,8 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use attuned_store::StateSnapshot;
-use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
 
 use crate::{Error, Result};
 
@@ -115,8 +113,8 @@ fn without_line(error: &serde_json::Error) -> String {
     format!("{reason} (column {})", error.column())
 }
 
-/// Parses an event in the wire format: the one way by which snapshots get into
-/// the store here.
+/// Parses an event in the wire format: the one way by which snapshots come
+/// about here.
 pub fn parse(line: &[u8]) -> std::result::Result<StateSnapshot, Malformed> {
     // JSON parsers do not look into the strings of fields that they skip.
     let line = str::from_utf8(line).map_err(Malformed::NotUtf8)?;
@@ -166,40 +164,5 @@ impl<R: BufRead> Iterator for Lines<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read_line().transpose()
-    }
-}
-
-/// Makes events up: the same ones in every run, for each seed.
-pub struct MadeUp {
-    random: SmallRng,
-    updated_at_unix_ms: i64,
-}
-
-impl MadeUp {
-    pub fn new(seed: u64) -> Self {
-        Self {
-            random: SmallRng::seed_from_u64(seed),
-            updated_at_unix_ms: 1_700_000_000_000,
-        }
-    }
-
-    /// The next event, for this user. Goes through JSON as any other does.
-    pub fn event(&mut self, user_id: &str) -> StateSnapshot {
-        parse(self.json(user_id).as_bytes()).expect("a made-up event follows the wire format")
-    }
-
-    fn json(&mut self, user_id: &str) -> String {
-        self.updated_at_unix_ms += 1;
-        let updated_at = self.updated_at_unix_ms;
-        let mut thousandths = || self.random.random_range(0..1000);
-        format!(
-            r#"{{"user_id":"{user_id}","updated_at_unix_ms":{updated_at},"source":"inferred","confidence":0.{:03},"axes":{{"directness_preference":0.{:03},"formality":0.{:03},"tolerance_for_complexity":0.{:03},"urgency_sensitivity":0.{:03},"verbosity_preference":0.{:03}}}}}"#,
-            thousandths(),
-            thousandths(),
-            thousandths(),
-            thousandths(),
-            thousandths(),
-            thousandths(),
-        )
     }
 }

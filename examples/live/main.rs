@@ -1,31 +1,61 @@
-//! A store of many users under a read-heavy load, live.
+//! A store of many users beside a DashMap that keeps the same, live.
 //!
 //! ```text
 //! cargo run --release --example live
 //! cargo run --release --example live -- --help
+//! cargo run --release --example live -- --writes 20 --hot 4 --threads 8
 //! cargo run --release --example live -- --input events.jsonl
 //! ```
 
 mod args;
+mod chart;
 mod check;
+mod core_times;
+mod done;
+mod drawing;
 mod fill;
+mod format;
+mod frame;
 mod ingest;
 mod input;
+mod journal;
 mod load;
-mod report;
+mod made_up;
+mod pair;
+mod phases;
+mod replay;
+mod rival;
+mod screen;
+mod show;
+mod side;
+mod sleepers;
+mod summary;
+mod svg;
+mod users;
+mod verdict;
+mod worker;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use attuned_store::{ConfigError, MemoryStore};
+use attuned_store::ConfigError;
 use clap::Parser as _;
 
 use crate::args::{Args, cores};
-use crate::check::{Audit, Replay};
+use crate::drawing::Drawing;
+use crate::format::{counted, grouped};
 use crate::input::Input;
-use crate::load::Load;
-use crate::report::{Screen, counted, grouped};
+use crate::load::{Course, Load};
+use crate::pair::Pair;
+use crate::replay::Replay;
+use crate::screen::Screen;
+use crate::show::Show;
+use crate::side::Sides;
+use crate::summary::Summary;
+use crate::users::Users;
 
 /// What ends the run early.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +65,9 @@ enum Error {
 
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
+
+    #[error("cannot write {}: {source}", name.display())]
+    Svg { name: PathBuf, source: io::Error },
 
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -49,7 +82,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        // Whoever reads the output has seen enough.
+        // The reader of the output has seen enough.
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             warn(format_args!("error: {error}"));
@@ -61,65 +94,70 @@ fn main() -> ExitCode {
 /// False if a check failed.
 fn run(args: &Args) -> Result<bool> {
     let input = Input::open(args.input.as_deref())?;
-    // The users of an input are not known beforehand; the store grows with them.
+    // Before the work: it would be a pity to find out afterwards.
+    let svg = args.svg.as_deref().map(Drawing::create).transpose()?;
+    // The users of an input are not known beforehand; the maps grow with them.
     let expected_users = if input.is_some() {
         0
     } else {
         args.users as usize
     };
-    let store = MemoryStore::builder()
-        .history(args.history as usize)
-        .capacity(expected_users)
-        .build()?;
-    let mut screen = Screen::new();
+    let sides = Sides::new(args.history as usize, expected_users)?;
+    let mut screen = Screen::new(args.redraw);
     screen.heading(format_args!(
-        "attuned-store live: {}, {}, {}, {} kept a user",
-        counted(args.readers.into(), "reader"),
-        counted(args.writers.into(), "writer"),
+        "attuned-store beside a DashMap: {}, {}, {} kept a user",
+        counted(args.threads.into(), "thread"),
         counted(cores() as u64, "core"),
-        counted(args.history.into(), "snapshot"),
+        counted(args.history.into(), "state"),
     ))?;
 
     let (users, stored) = match input {
-        Some(input) => ingest(input, args, &store, &mut screen)?,
-        None => (fill(args, &store, &mut screen)?, true),
+        Some(input) => ingest(input, args, &sides, &mut screen)?,
+        None => (fill(args, &sides, &mut screen)?, true),
     };
     if args.seconds == 0 {
         return Ok(stored);
     }
-    if users.is_empty() {
+    if users.len() == 0 {
         screen.line("no users, so there is nothing to read or write")?;
         return Ok(stored);
     }
-    let kept = drive(args, &store, &users, &mut screen)?;
+    let mut load = Load::new(&sides, users, args.threads.into());
+    let courses = drive(args, &mut load, &mut screen)?;
+    let summary = Summary {
+        courses: &courses,
+        threads: args.threads.into(),
+        cores: cores(),
+    };
+    screen.line("")?;
+    for line in summary.lines(screen.style()) {
+        screen.line(line)?;
+    }
+    let kept = verdict::show(args.history as usize, &sides, &load, &courses, &mut screen)?;
+    if let Some(svg) = svg {
+        svg.draw(&courses, &mut screen)?;
+    }
     Ok(stored && kept)
 }
 
 /// Stores made-up users; returns them.
-fn fill(args: &Args, store: &MemoryStore, screen: &mut Screen) -> Result<Vec<String>> {
-    let users = fill::user_ids(args.users);
-    let threads = usize::from(args.readers) + usize::from(args.writers);
-    let took = fill::fill(store, &users, threads)?;
+fn fill(args: &Args, sides: &Sides, screen: &mut Screen) -> Result<Users> {
+    let (users, took) = fill::fill(sides, args.users, args.threads.into())?;
     screen.line(format_args!(
         "filled: {} with {} each, parsed from JSON, in {:.2} s",
-        counted(store.len() as u64, "user"),
-        counted(fill::SNAPSHOTS_PER_USER, "snapshot"),
+        counted(users.len() as u64, "user"),
+        counted(fill::EVENTS_PER_USER.into(), "event"),
         took.as_secs_f64(),
     ))?;
     Ok(users)
 }
 
-/// Stores the input's events; returns their users, and whether the store then
-/// held what a replay holds.
-fn ingest(
-    input: Input,
-    args: &Args,
-    store: &MemoryStore,
-    screen: &mut Screen,
-) -> Result<(Vec<String>, bool)> {
+/// Stores the input's events; returns their users, and whether both maps then held what a
+/// replay holds.
+fn ingest(input: Input, args: &Args, sides: &Sides, screen: &mut Screen) -> Result<(Users, bool)> {
     screen.line(format_args!("reading {}", input.name))?;
     let mut replay = Replay::new(args.history as usize);
-    let ingested = ingest::ingest(input, store, args.writers.into(), &mut replay)?;
+    let ingested = ingest::ingest(input, sides, args.threads.into(), &mut replay)?;
     screen.line(format_args!(
         "stored: {} of {} in {:.2} s: {} malformed, {} blank",
         counted(ingested.events, "event"),
@@ -130,71 +168,44 @@ fn ingest(
     ))?;
 
     // Before the load, which changes the users.
-    let differences = replay.differences(store);
-    let users = replay.into_user_ids();
-    if differences == 0 {
+    let differences = Pair {
+        attuned: replay.differences(&sides.attuned),
+        dashmap: replay.differences(&sides.dashmap),
+    };
+    let users = replay.into_users();
+    let counted_users = counted(users.len() as u64, "user");
+    let equal = differences.attuned == 0 && differences.dashmap == 0;
+    if equal {
         screen.line(format_args!(
-            "check: {}, {}: latest and history equal a plain replay",
-            counted(users.len() as u64, "user"),
+            "check: {counted_users}, {}: latest and history equal a plain replay",
             counted(ingested.events, "event"),
         ))?;
     } else {
         screen.line(format_args!(
-            "check: FAILED: {} of {} differ from a plain replay",
-            grouped(differences as u64),
-            counted(users.len() as u64, "user"),
+            "check: FAILED: of {counted_users}, {} differ from a plain replay in the store, \
+             {} in the DashMap",
+            grouped(differences.attuned as u64),
+            grouped(differences.dashmap as u64),
         ))?;
     }
-    Ok((users, differences == 0))
+    Ok((users, equal))
 }
 
-/// Reads and writes the users; returns whether all was well.
-fn drive(args: &Args, store: &MemoryStore, users: &[String], screen: &mut Screen) -> Result<bool> {
-    screen.line("")?;
-    screen.heading(report::table_head())?;
-    screen.progress(0, args.seconds)?;
-    let load = Load::new(store, users, args.readers.into(), args.writers.into());
-    let done = load.run(args.seconds, |second, done| {
-        screen.clear_progress()?;
-        screen.line(report::table_row(second, store.len(), done))?;
-        if second < args.seconds {
-            screen.progress(second, args.seconds)?;
-        }
-        Ok(())
-    })?;
-
-    screen.line("")?;
-    screen.heading(format_args!(
-        "Summary of {:.1} seconds",
-        done.took.as_secs_f64(),
-    ))?;
-    screen.line(report::summary(&done))?;
-    screen.line("")?;
-    report_audit(
-        &Audit::of(store, users, args.history as usize),
-        load.missed(),
-        users,
-        screen,
-    )
-}
-
-/// Shows what the store holds in the end; returns whether that is as it must be.
-fn report_audit(audit: &Audit, missed: u64, users: &[String], screen: &mut Screen) -> Result<bool> {
-    let users = counted(users.len() as u64, "user");
-    screen.line(format_args!(
-        "  store    {users}, {} kept",
-        counted(audit.snapshots, "snapshot")
-    ))?;
-    if audit.wrong == 0 && missed == 0 {
-        screen.line("  check    every read found its user; each latest is its history's newest")?;
-        return Ok(true);
+/// Goes through the phases.
+fn drive(args: &Args, load: &mut Load<'_>, screen: &mut Screen) -> Result<Vec<Course>> {
+    let phases = phases::phases(args, load.users.len());
+    let lasts = Duration::from_secs(args.seconds);
+    let mut show = Show::new(screen, &phases, lasts)?;
+    let mut courses = Vec::with_capacity(phases.len());
+    for &phase in &phases {
+        let course = load.run(phase, lasts / phases.len() as u32, |now, which, done| {
+            show.after_turn(&courses, now, which, done)
+        })?;
+        show.after_phase(&course)?;
+        courses.push(course);
     }
-    screen.line(format_args!(
-        "  check    FAILED: {} found no user; of {}, latest is not the history's newest",
-        counted(missed, "read"),
-        counted(audit.wrong, "user"),
-    ))?;
-    Ok(false)
+    show.end()?;
+    Ok(courses)
 }
 
 /// Writes a line to standard error, if that is still there.

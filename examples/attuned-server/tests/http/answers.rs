@@ -24,7 +24,7 @@ fn a_state_is_written_read_translated_and_deleted() {
     assert_eq!((written.status, written.body), (204, json!("")));
 
     // In the store itself.
-    let stored = store.latest("ada").expect("the user was written");
+    let stored = store.get("ada").expect("the user was written");
     assert_eq!(stored.source(), attuned_store::Source::Inferred);
     assert!(
         stored
@@ -65,7 +65,7 @@ fn what_is_written_elsewhere_is_served() {
     let server = Running::on(store.clone());
     let client = Client::of(server.address);
     store
-        .upsert(
+        .insert(
             attuned_store::StateSnapshot::builder()
                 .user_id("ada")
                 .updated_at(-5)
@@ -84,7 +84,7 @@ fn what_is_written_elsewhere_is_served() {
             "axes": {"warmth": 0.25},
         })
     );
-    store.remove("ada");
+    store.remove("ada").expect("this thread goes on");
     assert_eq!(client.get("/v1/state/ada").status, 404);
     server.stop();
 }
@@ -96,13 +96,13 @@ fn bad_input_is_refused_and_changes_nothing() {
     let client = Client::of(server.address);
     let good = json!({"user_id": "ada", "axes": {"warmth": 0.5}});
     assert_eq!(client.post("/v1/state", &good).status, 204);
-    let before = store.latest("ada");
+    let before = store.get("ada");
 
     for (body, content_type, status) in bad_writes() {
         let refused = client.send_as(Method::POST, "/v1/state", Some(&body), content_type);
         assert_eq!(refused.status, status, "{body}: {refused:?}");
         assert_eq!(store.len(), 1, "{body}");
-        assert_eq!(store.latest("ada"), before, "{body}");
+        assert_eq!(store.get("ada"), before, "{body}");
     }
     server.stop();
 }

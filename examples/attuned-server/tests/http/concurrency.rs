@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::thread;
 
-use attuned_store::{MemoryStore, StateSnapshot};
+use attuned_store::{MemoryStore, State};
 use serde_json::json;
 
 use crate::client::{Answer, Client};
@@ -40,18 +40,21 @@ fn sixty_four_clients_see_their_own_user_and_share_one() {
 
     // All of each write, each once, and nothing else.
     let shared = store.history("shared", usize::MAX);
-    let found: BTreeSet<u32> = shared.iter().map(|state| pair(state).to_bits()).collect();
+    let found: BTreeSet<u32> = shared
+        .iter()
+        .map(|entry| pair(&entry.value).to_bits())
+        .collect();
     let written = (0..CLIENTS).flat_map(|client| (0..WRITES).map(move |write| mark(client, write)));
     assert_eq!(found, written.map(f32::to_bits).collect());
     assert_eq!(shared.len(), writes);
-    assert_eq!(store.latest("shared").as_ref(), shared.first());
+    assert_eq!(store.get_versioned("shared").as_ref(), shared.first());
     // Of the clients' own users, each second one was deleted.
     assert_eq!(store.len(), 1 + CLIENTS as usize / 2);
     server.stop();
 }
 
 /// The value that both axes of the shared user have.
-fn pair(state: &StateSnapshot) -> f32 {
+fn pair(state: &State) -> f32 {
     assert_eq!(
         state.get_axis_opt("warmth"),
         state.get_axis_opt("formality")
