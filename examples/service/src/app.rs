@@ -1,0 +1,46 @@
+//! What requests share.
+
+use std::sync::Arc;
+
+use attuned_store::{ConfigError, MemoryStore, StateStore};
+
+use crate::etag::Tags;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+
+/// The store, and what stands between it and HTTP.
+pub struct App {
+    /// What reads and writes users. Any backend that keeps the contract would do.
+    pub(crate) store: Arc<dyn StateStore>,
+    /// The same store as what it is, for three things that the contract does not have:
+    /// removal on a condition (`DELETE` with `If-Match`), a walk over all users (the
+    /// sweep), and figures (`/metrics`).
+    pub(crate) memory: MemoryStore,
+    pub(crate) tags: Tags,
+    pub(crate) metrics: Metrics,
+}
+
+impl App {
+    /// With an empty store.
+    ///
+    /// # Errors
+    ///
+    /// Settings that the store refuses.
+    pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
+        let memory = MemoryStore::builder()
+            .history(settings.history)
+            .max_users(settings.max_users)
+            .build()?;
+        Ok(Self {
+            store: Arc::new(memory.clone()),
+            memory,
+            tags: Tags::of_this_run(),
+            metrics: Metrics::new(),
+        })
+    }
+
+    /// The store itself, for callers that need more than the contract.
+    pub fn memory(&self) -> &MemoryStore {
+        &self.memory
+    }
+}

@@ -1,0 +1,32 @@
+//! A small HTTP service on `attuned-store`, to copy from.
+//!
+//! | file | its one idea |
+//! |---|---|
+//! | `main.rs` | the program: from the command line to the signal that ends it |
+//! | `settings.rs` | what can be set on the command line |
+//! | `serve.rs` | the life of the service: it serves, sweeps, and ends when asked |
+//! | `app.rs` | what requests share |
+//! | `routes.rs` | which request does what to the store |
+//! | `extract.rs` | what a request says: user id, condition, body |
+//! | `etag.rs` | entity tags from revisions, and what a condition expects |
+//! | `problem.rs` | errors as problem details |
+//! | `sweep.rs` | forgets users whom nobody has written for long |
+//! | `metrics.rs` | the figures of the store, as Prometheus reads them |
+//!
+//! The service asks nobody who they are. Put it behind something that does.
+
+mod app;
+mod etag;
+mod extract;
+mod metrics;
+mod problem;
+mod routes;
+mod serve;
+mod settings;
+mod sweep;
+
+pub use app::App;
+pub use extract::MAX_BODY_BYTES;
+pub use serve::serve;
+pub use settings::Settings;
+pub use sweep::forget_written_before;

@@ -1,0 +1,39 @@
+//! What can be set on the command line.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Keeps the state of each user, over HTTP
+#[derive(Clone, Debug, Parser)]
+pub struct Settings {
+    /// The address to listen on; port 0 for any that is free
+    #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
+    pub listen: SocketAddr,
+
+    /// How many states of a user to keep, the latest included
+    #[arg(long, value_name = "STATES", default_value_t = 100)]
+    pub history: usize,
+
+    /// How many users there may be
+    #[arg(long, value_name = "USERS", default_value_t = 1_000_000)]
+    pub max_users: usize,
+
+    /// Forget users whom nobody has written for so long; without it, nobody is forgotten
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub forget_after: Option<Duration>,
+
+    /// How often to look for users to forget
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
+    pub sweep_every: Duration,
+
+    /// How long open requests may take after the service was asked to stop
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
+    pub grace: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}

@@ -1,0 +1,68 @@
+//! The program, run as a user would.
+
+use std::process::{Command, Stdio};
+
+fn state_service(options: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_state-service"));
+    command.args(options).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    for (options, code) in [
+        (&["--listen", "localhost"][..], 2),
+        (&["--forget-after", "soon"], 2),
+        (&["--forget-after=-1"], 2),
+        (&["--grace", "NaN"], 2),
+        (&["--sweep-every", "1e300"], 2),
+        (&["--history", "0"], 1),
+        (&["--max-users", "0"], 1),
+    ] {
+        let run = state_service(options).output().expect("the program runs");
+        assert_eq!(run.status.code(), Some(code), "{options:?}: {run:?}");
+        assert!(!run.stderr.is_empty(), "{options:?}");
+        assert!(run.stdout.is_empty(), "{options:?}");
+    }
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("the socket is bound").to_string();
+    let run = state_service(&["--listen", &address]).output();
+    let run = run.expect("the program runs");
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{stderr}");
+    let message = format!("cannot listen on {address}: ");
+    assert!(stderr.contains(&message), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn it_says_where_it_listens_and_ends_at_a_signal() {
+    use std::io::{BufRead as _, BufReader};
+
+    use crate::client::{Client, warmth};
+
+    for signal in ["TERM", "INT"] {
+        let mut program = state_service(&["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program runs");
+        let mut line = String::new();
+        BufReader::new(program.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("a line");
+        let (_, address) = line.trim().split_once("http://").expect("an address");
+        let client = Client::of(address.parse().expect("an address"));
+        assert_eq!(client.put("/users/ada", &warmth(0.5)).status, 201);
+
+        let kill = format!("kill -{signal} {}", program.id());
+        let killed = Command::new("sh").args(["-c", &kill]).status();
+        assert!(killed.expect("a shell").success());
+        let ended = program.wait().expect("the program ends");
+        assert!(ended.success(), "{signal}: {ended}");
+    }
+}

@@ -1,0 +1,68 @@
+//! Users whom nobody has written for long are forgotten.
+
+use std::thread;
+use std::time::Duration;
+
+use attuned_store::{MemoryStore, StateSnapshot};
+use serde_json::json;
+use state_service::forget_written_before;
+
+use crate::client::warmth;
+use crate::server::{Running, eventually};
+
+#[test]
+fn the_service_forgets_by_itself() {
+    let server = Running::with(&["--forget-after", "0.02", "--sweep-every", "0.005"]);
+    let client = server.client();
+    // What the client says of the time does not matter.
+    let mut body = warmth(0.5);
+    body["updated_at_unix_ms"] = json!(i64::MAX);
+    assert_eq!(client.put("/users/ada", &body).status, 201);
+    eventually("ada is forgotten", || {
+        client.get("/users/ada").status == 404
+    });
+    assert_eq!(client.get("/users/ada/history").status, 404);
+    server.stop();
+}
+
+#[test]
+fn the_service_keeps_who_is_not_old_enough() {
+    for options in [
+        &["--sweep-every", "0.001"][..],
+        &["--sweep-every", "0", "--forget-after", "86400"],
+        &["--sweep-every", "0.001", "--forget-after", "1e19"],
+    ] {
+        let server = Running::with(options);
+        let client = server.client();
+        assert_eq!(client.put("/users/ada", &warmth(0.5)).status, 201);
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(client.get("/users/ada").status, 200);
+        server.stop();
+    }
+}
+
+#[test]
+fn a_sweep_goes_by_the_time_of_the_write() {
+    let memory = MemoryStore::default();
+    let write = |id, updated_at| {
+        let snapshot = StateSnapshot::builder()
+            .user_id(id)
+            .updated_at(updated_at)
+            .build()
+            .expect("a valid snapshot");
+        memory.insert(snapshot).expect("room");
+        memory.get_versioned(id).expect("it was written").written_at
+    };
+    let old = write("ada", i64::MAX);
+    let mut new = old;
+    while new == old {
+        thread::sleep(Duration::from_millis(1));
+        new = write("grace", 0);
+    }
+    assert_eq!(forget_written_before(&memory, old), 0);
+    assert_eq!(forget_written_before(&memory, new), 1);
+    assert_eq!(memory.user_ids(), ["grace"]);
+    assert_eq!(forget_written_before(&memory, i64::MAX), 1);
+    assert_eq!(forget_written_before(&memory, i64::MAX), 0);
+    assert!(memory.is_empty());
+}
