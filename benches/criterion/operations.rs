@@ -50,10 +50,10 @@ fn visits() -> impl FnMut() -> String {
     }
 }
 
-fn fill<S: BuildHasher>(store: MemoryStore<S>, versions: usize) -> MemoryStore<S> {
+fn fill<S: BuildHasher + Send + Sync>(store: MemoryStore<S>, versions: usize) -> MemoryStore<S> {
     for _ in 0..versions {
         for user in 0..USERS {
-            store.upsert(snapshot(&user_id(user))).unwrap();
+            store.insert(snapshot(&user_id(user))).unwrap();
         }
     }
     store
@@ -93,15 +93,16 @@ fn timed_write<R>(
 fn reads(criterion: &mut Criterion) {
     let store = with_history(HISTORY);
     let object: &dyn StateStore = &store;
-    let view = store.pin();
     let mut group = criterion.benchmark_group("read");
-    timed(&mut group, "with_latest", |id| {
-        store.with_latest(id, |latest| black_box(latest.confidence()))
+    timed(&mut group, "with", |id| {
+        store.with(id, |latest| black_box(latest.confidence()))
     });
-    timed(&mut group, "with_latest, pinned", |id| {
-        view.with_latest(id, |latest| black_box(latest.confidence()))
+    store.pin(|view| {
+        timed(&mut group, "with, pinned", |id| {
+            view.with(id, |latest| black_box(latest.confidence()))
+        });
     });
-    timed(&mut group, "latest", |id| store.latest(id));
+    timed(&mut group, "get", |id| store.get(id));
     timed(&mut group, "get_latest, dyn", |id| {
         poll(object.get_latest(id))
     });
@@ -114,10 +115,10 @@ fn reads(criterion: &mut Criterion) {
 fn writes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("write");
     let plain = fill(MemoryStore::default(), 1);
-    timed_write(&mut group, "upsert, no history", |new| plain.upsert(new));
+    timed_write(&mut group, "upsert, no history", |new| plain.insert(new));
     let full = with_history(HISTORY);
     timed_write(&mut group, "upsert, full history of 100", |new| {
-        full.upsert(new).unwrap();
+        full.insert(new)
     });
     let object: &dyn StateStore = &full;
     timed_write(&mut group, "upsert_latest, dyn, full history", |new| {
@@ -130,12 +131,10 @@ fn growth(criterion: &mut Criterion) {
     let presized = MemoryStore::builder().capacity(USERS);
     let presized = fill(presized.build().expect("a valid configuration"), 1);
     let mut group = criterion.benchmark_group("growth");
-    timed(&mut group, "latest after growing by upserts", |id| {
-        grown.latest(id)
+    timed(&mut group, "get after growing by upserts", |id| {
+        grown.get(id)
     });
-    timed(&mut group, "latest in a presized store", |id| {
-        presized.latest(id)
-    });
+    timed(&mut group, "get in a presized store", |id| presized.get(id));
 }
 
 fn hashers(criterion: &mut Criterion) {
@@ -143,10 +142,8 @@ fn hashers(criterion: &mut Criterion) {
     let standard = fill(standard.build().expect("a valid configuration"), 1);
     let default = fill(MemoryStore::default(), 1);
     let mut group = criterion.benchmark_group("hasher");
-    timed(&mut group, "latest, the default hasher", |id| {
-        default.latest(id)
-    });
-    timed(&mut group, "latest, SipHash-1-3", |id| standard.latest(id));
+    timed(&mut group, "get, the default hasher", |id| default.get(id));
+    timed(&mut group, "get, SipHash-1-3", |id| standard.get(id));
 }
 
 criterion_group!(benches, reads, writes, growth, hashers);

@@ -1,5 +1,5 @@
 //! Mixes of reads and writes after YCSB, for all contenders: reads are
-//! `with_latest`, users are drawn uniformly, by a Zipf distribution or from four.
+//! `with`, users are drawn uniformly, by a Zipf distribution or from four.
 //!
 //! The whole matrix takes hours. Name a part of it:
 //! `cargo bench -p attuned-store-benches --bench throughput -- 'B 95-5/hot/history 100/2 threads'`
@@ -25,6 +25,11 @@ const MIXES: [(&str, f64); 4] = [
     ("B 95-5", 5.0),
     ("A 50-50", 50.0),
 ];
+const ACCESSES: [(&str, Access); 3] = [
+    ("uniform", Access::Uniform),
+    ("zipf", Access::Zipf),
+    ("hot", Access::Hot),
+];
 /// Operations of a thread that are drawn at once; more than criterion asks for
 /// at a time would take much memory.
 const STEPS: u64 = 200_000;
@@ -32,17 +37,12 @@ const STEPS: u64 = 200_000;
 fn mixes(criterion: &mut Criterion) {
     let users = user_ids(USERS);
     for (mix, write_percent) in MIXES {
-        for access in [Access::Uniform, Access::Zipf, Access::Hot] {
+        for (access_name, access) in ACCESSES {
             for history in [None, Some(HISTORY)] {
                 for threads in [1, 2, 4, 8] {
                     let history_name = history.map_or("off".to_owned(), |n| n.to_string());
                     let mut group = criterion.benchmark_group(format!(
-                        "{mix}/{}/history {history_name}/{threads} threads",
-                        match access {
-                            Access::Uniform => "uniform",
-                            Access::Zipf => "zipf",
-                            Access::Hot => "hot",
-                        },
+                        "{mix}/{access_name}/history {history_name}/{threads} threads",
                     ));
                     group.throughput(Throughput::Elements(threads as u64));
                     let mix = Mix {

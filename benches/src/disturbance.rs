@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use std::{fs, thread};
 
+use serde::{Deserialize, Serialize};
+
 use crate::results::Spread;
 
 static RAN: AtomicU64 = AtomicU64::new(0);
@@ -205,6 +207,54 @@ impl Together {
 
 fn note(pace: f64) {
     SLOWEST_PACE.fetch_min(pace.to_bits(), Ordering::Relaxed);
+}
+
+/// What one process needs to know of the machine before it does a turn of another one.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Known {
+    full_pace: f64,
+    waits_for_full_pace: bool,
+}
+
+impl Known {
+    pub fn here() -> Self {
+        Self {
+            full_pace: f64::from_bits(FULL_PACE.load(Ordering::Relaxed)),
+            waits_for_full_pace: WAITS_FOR_FULL_PACE.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What the other process then found out.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Found {
+    full_pace: f64,
+    slowest_pace: f64,
+    ran: u64,
+    waited: u64,
+}
+
+impl Found {
+    /// Takes it for what happened in this process.
+    pub fn account(self) {
+        FULL_PACE.fetch_max(self.full_pace.to_bits(), Ordering::Relaxed);
+        note(self.slowest_pace);
+        RAN.fetch_add(self.ran, Ordering::Relaxed);
+        WAITED.fetch_add(self.waited, Ordering::Relaxed);
+    }
+}
+
+/// Does some work for another process, by threads for which there are cores enough.
+pub fn for_another_process<T>(known: Known, work: impl FnOnce() -> T) -> (T, Found) {
+    FULL_PACE.fetch_max(known.full_pace.to_bits(), Ordering::Relaxed);
+    let (result, slowest_pace) = with_slowest_pace(known.waits_for_full_pace, work);
+    let found = Found {
+        full_pace: f64::from_bits(FULL_PACE.load(Ordering::Relaxed)),
+        slowest_pace,
+        ran: RAN.swap(0, Ordering::Relaxed),
+        waited: WAITED.swap(0, Ordering::Relaxed),
+    };
+    (result, found)
 }
 
 /// What `work` returns, and the slowest pace that its threads began or ended with;

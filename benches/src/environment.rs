@@ -8,8 +8,8 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 const LOCK: &str = include_str!("../../Cargo.lock");
-/// The packages whose versions are worth noting.
-const PACKAGES: [&str; 12] = [
+/// The packages whose versions are worth noting, `arc-swap` for a former state of this library.
+const PACKAGES: [&str; 13] = [
     "arc-swap",
     "attuned-core",
     "attuned-store",
@@ -19,6 +19,7 @@ const PACKAGES: [&str; 12] = [
     "papaya",
     "parking_lot",
     "scc",
+    "sdd",
     "seize",
     "smol_str",
     "tracing",
@@ -91,7 +92,8 @@ fn output(program: &str, arguments: &[&str]) -> String {
         .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
-fn packages(lock: &str) -> BTreeMap<String, Vec<String>> {
+/// Those of a lock file that are worth noting.
+pub fn packages(lock: &str) -> BTreeMap<String, Vec<String>> {
     let mut packages: BTreeMap<_, Vec<_>> = BTreeMap::new();
     let mut name = "";
     for line in lock.lines() {

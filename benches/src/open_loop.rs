@@ -3,7 +3,7 @@
 //! become due meanwhile are late, and that shows; a load that only measures its
 //! own calls would leave them out (coordinated omission).
 
-use std::hint;
+use std::hint::{self, black_box};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hdrhistogram::Histogram;
@@ -211,7 +211,7 @@ pub fn mixed<C: Contender>(
         |thread| {
             read(store, &users[0]);
             let mix = writers.mix_of(thread, threads, mix);
-            let steps = mix.steps::<C::Snapshot>(users, count, seed(round, thread));
+            let steps = mix.steps::<C::Snapshot>(users, count, (round, thread));
             // Out of step with each other.
             (steps, thread as f64 / threads as f64, empty_log(count))
         },
@@ -256,7 +256,9 @@ pub fn growing<C: Contender>(
     let insert = |latencies: &mut Latencies, snapshots: Vec<C::Snapshot>| {
         let mut schedule = Schedule::new(insert_interval, 0.0);
         for (at, snapshot) in snapshots.into_iter().enumerate() {
-            let latency = schedule.next(|| store.upsert(snapshot));
+            let latency = schedule.next(|| {
+                black_box(store.upsert(snapshot));
+            });
             present.store(at + 2, Ordering::Release);
             latencies.upserts.saturating_record(latency);
         }

@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::{Distribution as _, Zipf};
 use smol_str::SmolStr;
 
-use crate::contenders::{Contender, Snapshot};
+use crate::contenders::{Contender, History, Snapshot, Value};
 use crate::disturbance::{ThreadTimes, Together};
 
 /// Entries of a history, where there is one.
@@ -81,6 +81,10 @@ pub enum Access {
     Zipf,
     /// The first few, all equally often.
     Hot,
+    /// By each thread another one, always the same.
+    Own,
+    /// By all threads the first one.
+    One,
 }
 
 impl Access {
@@ -89,6 +93,8 @@ impl Access {
             Self::Uniform => "uniform",
             Self::Zipf => "Zipf",
             Self::Hot => "4 hot users",
+            Self::Own => "one user a thread",
+            Self::One => "one user",
         }
     }
 }
@@ -131,9 +137,14 @@ pub struct Mix {
 }
 
 impl Mix {
-    /// Draws the operations: the same for the same seed, whatever the contender.
-    pub fn steps<S: Snapshot>(self, users: &[SmolStr], count: usize, seed: u64) -> Steps<S> {
-        let mut rng = SmallRng::seed_from_u64(seed);
+    /// Draws a thread's operations in a round: the same for all contenders.
+    pub fn steps<S: Snapshot>(
+        self,
+        users: &[SmolStr],
+        count: usize,
+        (round, thread): (usize, usize),
+    ) -> Steps<S> {
+        let mut rng = SmallRng::seed_from_u64(seed(round, thread));
         let zipf = Zipf::new(users.len() as f64, ZIPF_EXPONENT).expect("valid parameters");
         let mut writes = Vec::new();
         let order: Vec<u32> = (0..count)
@@ -142,6 +153,8 @@ impl Mix {
                     Access::Uniform => rng.random_range(0..users.len()),
                     Access::Zipf => (zipf.sample(&mut rng) as usize - 1).min(users.len() - 1),
                     Access::Hot => rng.random_range(0..HOT_USERS.min(users.len())),
+                    Access::Own => thread % users.len(),
+                    Access::One => 0,
                 };
                 if rng.random_bool(self.write_percent / 100.0) {
                     writes.push(S::build(&users[user], self.axes, at as i64));
@@ -158,18 +171,32 @@ impl Mix {
     }
 }
 
-/// Performs an operation; a read is `with_latest`.
+/// Performs an operation; a read is `with`.
 #[inline]
 pub fn perform<C: Contender>(store: &C, users: &[SmolStr], step: Step<C::Snapshot>) {
     match step {
         Step::Read(user) => read(store, &users[user]),
-        Step::Write(snapshot) => store.upsert(snapshot),
+        Step::Write(snapshot) => {
+            black_box(store.upsert(snapshot));
+        }
     }
 }
 
 #[inline]
 pub fn read<C: Contender>(store: &C, user: &str) {
-    black_box(store.with_latest(user, Snapshot::confidence));
+    black_box(store.with(user, |latest| latest.confidence()));
+}
+
+/// Reads something of each part of each entry: the time, the confidence and the first
+/// axis.
+#[inline]
+pub fn read_entries(history: &impl History) -> f64 {
+    let mut sum = 0.0;
+    for value in history.values() {
+        sum += value.at() as f64;
+        sum += f64::from(value.confidence()) + f64::from(value.first_axis());
+    }
+    sum
 }
 
 /// Lets each thread prepare, starts all of them together, and returns the time
@@ -251,7 +278,7 @@ pub fn throughput<C: Contender>(
         |thread| {
             // A thread's first operation makes that thread's bookkeeping.
             read(store, &users[0]);
-            mix.steps::<C::Snapshot>(users, steps, seed(round, thread))
+            mix.steps::<C::Snapshot>(users, steps, (round, thread))
         },
         |steps| {
             for step in steps {
@@ -260,6 +287,33 @@ pub fn throughput<C: Contender>(
         },
     );
     (threads * steps) as f64 / elapsed.as_secs_f64()
+}
+
+/// Calls an operation on uniformly drawn users, on each of the threads so many times; calls
+/// a second, all threads together.
+pub fn calls<R>(
+    users: &[SmolStr],
+    threads: usize,
+    count: usize,
+    round: usize,
+    call: impl Fn(&str) -> R + Sync,
+) -> f64 {
+    let elapsed = timed_threads(
+        threads,
+        |thread| {
+            let mut rng = SmallRng::seed_from_u64(seed(round, thread));
+            // A thread's first operation makes that thread's bookkeeping.
+            black_box(call(&users[0]));
+            let drawn = (0..count).map(|_| rng.random_range(0..users.len()));
+            drawn.collect::<Vec<_>>()
+        },
+        |drawn| {
+            for user in drawn {
+                black_box(call(&users[user]));
+            }
+        },
+    );
+    (threads * count) as f64 / elapsed.as_secs_f64()
 }
 
 /// One for each round and thread.

@@ -10,7 +10,11 @@ use attuned_store_benches::contenders::{
 };
 use tokio::runtime::Builder;
 
-fn conforms<C: Contender<Snapshot = StateSnapshot>>() {
+fn conforms<C>()
+where
+    C: Contender<Snapshot = StateSnapshot>,
+    ThroughTrait<C>: StateStore,
+{
     let runtime = Builder::new_current_thread().build().expect("a runtime");
     for history in [None, Some(1), Some(8)] {
         let mut capabilities = Capabilities::new().delete();
@@ -46,5 +50,5 @@ fn scc_conforms() {
 
 #[test]
 fn papaya_conforms() {
-    conforms::<Papaya>();
+    conforms::<Papaya<StateSnapshot>>();
 }

@@ -100,8 +100,8 @@ fn measure_all(results: &mut Results, case: Case, users: &[SmolStr]) {
             .map(|footprint| footprint.filled)
     };
     let bound = match (case.history, case.snapshots, case.axes.len()) {
-        (None, _, 5) => Bound::AtMost(0.5),
-        (Some(_), HISTORY, 5) => Bound::AtMost(0.35),
+        (None, _, 5) => Bound::AtMost(0.45),
+        (Some(_), HISTORY, 5) => Bound::AtMost(0.23),
         _ => Bound::None,
     };
     if let (Some(ours), Some(published)) = (filled(Attuned::NAME), filled(Published::NAME)) {

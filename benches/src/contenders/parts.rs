@@ -1,15 +1,18 @@
 //! The parts of which this library's store consists, with nothing around them: a lookup,
-//! a swap and a push that evicts. They keep less than a store
+//! an allocation, a swap and a push that evicts. They keep less than a store
 //! has to: histories cannot be read, and latest and history change one after the other.
 
-use std::sync::Arc;
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
-use arc_swap::ArcSwap;
+use attuned_store::{State, StateSnapshot};
 use crossbeam_queue::ArrayQueue;
 use foldhash::quality::RandomState;
+use sdd::{AtomicShared, Guard, Shared, Tag};
 use smol_str::SmolStr;
 
-use super::{Contender, Snapshot};
+use super::Contender;
+use super::record::unix_ms;
 
 pub struct Parts {
     users: papaya::HashMap<SmolStr, User, RandomState>,
@@ -17,50 +20,49 @@ pub struct Parts {
 }
 
 struct User {
-    latest: ArcSwap<Counted>,
-    superseded: ArrayQueue<Arc<Counted>>,
+    latest: AtomicShared<Version>,
+    superseded: ArrayQueue<Shared<Version>>,
 }
 
-/// As large as a small snapshot of this library, but behind one counted pointer.
-#[derive(Clone)]
-pub struct PlainSnapshot(Arc<Counted>);
-
-struct Counted {
-    user_id: SmolStr,
-    at: i64,
-    confidence: f32,
-    _axes: [u8; 60],
+struct Version {
+    state: State,
+    _written_at: i64,
 }
 
-const _: () = assert!(size_of::<Counted>() == 96);
-
-impl Snapshot for PlainSnapshot {
-    fn build(user_id: &str, _axes: &[&str], at: i64) -> Self {
-        Self(Arc::new(Counted {
-            user_id: SmolStr::new(user_id),
-            at,
-            confidence: 0.75,
-            _axes: [0; 60],
-        }))
+impl Version {
+    fn new(snapshot: StateSnapshot) -> Shared<Self> {
+        Shared::new(Self {
+            state: snapshot.into_state(),
+            _written_at: unix_ms(),
+        })
     }
+}
 
-    fn user_id(&self) -> &str {
-        &self.0.user_id
-    }
+/// After how many writes a thread asks `sdd` to free what it can. It would otherwise do
+/// so rarely, and much at a time.
+const WRITES_BETWEEN_ADVANCES: u32 = 4;
 
-    fn at(&self) -> i64 {
-        self.0.at
-    }
+thread_local! {
+    static WRITES: Cell<u32> = const { Cell::new(0) };
+}
 
-    fn confidence(&self) -> f32 {
-        self.0.confidence
-    }
+fn advance_now_and_then(guard: &Guard) {
+    WRITES.with(|writes| {
+        writes.set(writes.get().wrapping_add(1));
+        if writes.get().is_multiple_of(WRITES_BETWEEN_ADVANCES) {
+            guard.accelerate();
+        }
+    });
 }
 
 impl Contender for Parts {
-    const NAME: &'static str = "papaya, arc-swap and ArrayQueue alone";
+    const NAME: &'static str = "papaya, sdd and ArrayQueue alone";
     const KEEPS_HISTORY: bool = false;
-    type Snapshot = PlainSnapshot;
+    type Snapshot = StateSnapshot;
+    type Value = State;
+    type Shown<'a> = &'a State;
+    type History = Vec<State>;
+    type Written = ();
 
     fn new(history: Option<usize>, capacity: usize) -> Self {
         Self {
@@ -69,35 +71,42 @@ impl Contender for Parts {
         }
     }
 
-    fn upsert(&self, PlainSnapshot(snapshot): PlainSnapshot) {
+    fn upsert(&self, snapshot: StateSnapshot) {
         let users = self.users.pin();
-        match users.get(snapshot.user_id.as_str()) {
-            Some(user) => {
-                let superseded = user.latest.swap(snapshot);
-                drop(user.superseded.force_push(superseded));
-            }
-            None => {
-                let user_id = snapshot.user_id.clone();
-                let user = User {
-                    latest: ArcSwap::new(snapshot),
-                    superseded: ArrayQueue::new(self.superseded),
-                };
-                users.insert(user_id, user);
-            }
+        let known = users.get(snapshot.user_id());
+        let Some(user) = known else {
+            let user_id = SmolStr::new(snapshot.user_id());
+            let user = User {
+                latest: AtomicShared::from(Version::new(snapshot)),
+                superseded: ArrayQueue::new(self.superseded),
+            };
+            users.insert(user_id, user);
+            return;
+        };
+        let version = Version::new(snapshot);
+        let guard = Guard::new();
+        let (superseded, _) = user
+            .latest
+            .swap((Some(version), Tag::None), Ordering::AcqRel);
+        if let Some(superseded) = superseded {
+            drop(user.superseded.force_push(superseded));
         }
+        advance_now_and_then(&guard);
     }
 
-    fn latest(&self, user_id: &str) -> Option<PlainSnapshot> {
+    fn get(&self, user_id: &str) -> Option<State> {
+        self.with(user_id, State::clone)
+    }
+
+    fn with<R>(&self, user_id: &str, read: impl FnOnce(&State) -> R) -> Option<R> {
         let users = self.users.pin();
         let user = users.get(user_id)?;
-        Some(PlainSnapshot(user.latest.load_full()))
+        let guard = Guard::new();
+        let latest = user.latest.load(Ordering::Acquire, &guard).as_ref();
+        latest.map(|version| read(&version.state))
     }
 
-    fn with_latest<R>(&self, user_id: &str, read: impl FnOnce(&PlainSnapshot) -> R) -> Option<R> {
-        self.latest(user_id).map(|latest| read(&latest))
-    }
-
-    fn history(&self, _user_id: &str, _limit: usize) -> Vec<PlainSnapshot> {
+    fn history(&self, _user_id: &str, _limit: usize) -> Vec<State> {
         Vec::new()
     }
 

@@ -2,13 +2,13 @@
 //!
 //! Its semantics are weaker: latest and history are two maps, which racing
 //! writers can bring to disagree, and a removal does not say whether there was
-//! something. It has an async interface only, and its reads copy the snapshot.
+//! something. There are no revisions, and no times of writes. It has an async interface only, and its reads copy the snapshot.
 //! It has no setting for the capacity.
 
 use attuned_core::StateSnapshot;
 use attuned_store_v1::{MemoryStore, MemoryStoreConfig, StateStore as _};
 
-use super::{Contender, Snapshot};
+use super::{Contender, Snapshot, Value};
 use crate::workload::poll;
 
 pub struct Published(pub MemoryStore);
@@ -16,6 +16,10 @@ pub struct Published(pub MemoryStore);
 impl Contender for Published {
     const NAME: &'static str = "attuned-store 1.0.1";
     type Snapshot = StateSnapshot;
+    type Value = StateSnapshot;
+    type Shown<'a> = &'a StateSnapshot;
+    type History = Vec<StateSnapshot>;
+    type Written = ();
 
     fn new(history: Option<usize>, _capacity: usize) -> Self {
         Self(MemoryStore::new(MemoryStoreConfig {
@@ -28,12 +32,12 @@ impl Contender for Published {
         poll(self.0.upsert_latest(snapshot)).expect("a valid snapshot is stored");
     }
 
-    fn latest(&self, user_id: &str) -> Option<StateSnapshot> {
+    fn get(&self, user_id: &str) -> Option<StateSnapshot> {
         poll(self.0.get_latest(user_id)).expect("the store in memory does not fail")
     }
 
-    fn with_latest<R>(&self, user_id: &str, read: impl FnOnce(&StateSnapshot) -> R) -> Option<R> {
-        self.latest(user_id).as_ref().map(read)
+    fn with<R>(&self, user_id: &str, read: impl FnOnce(&StateSnapshot) -> R) -> Option<R> {
+        self.get(user_id).as_ref().map(read)
     }
 
     fn history(&self, user_id: &str, limit: usize) -> Vec<StateSnapshot> {
@@ -42,7 +46,7 @@ impl Contender for Published {
 
     /// Looks before it removes, since the published `delete` does not say.
     fn remove(&self, user_id: &str) -> bool {
-        let present = self.latest(user_id).is_some();
+        let present = self.get(user_id).is_some();
         poll(self.0.delete(user_id)).expect("the store in memory does not fail");
         present
     }
@@ -58,16 +62,18 @@ impl Snapshot for StateSnapshot {
             .build()
             .expect("a valid snapshot")
     }
+}
 
-    fn user_id(&self) -> &str {
-        &self.user_id
-    }
-
+impl Value for StateSnapshot {
     fn at(&self) -> i64 {
         self.updated_at_unix_ms
     }
 
     fn confidence(&self) -> f32 {
         self.confidence
+    }
+
+    fn first_axis(&self) -> f32 {
+        self.axes.values().next().copied().unwrap_or(0.0)
     }
 }

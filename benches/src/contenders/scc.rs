@@ -2,60 +2,67 @@
 
 use foldhash::quality::RandomState;
 
-use attuned_store::StateSnapshot;
+use attuned_store::{Revision, State, StateSnapshot, Versioned};
 use scc::hash_map::Entry;
 use smol_str::SmolStr;
 
-use super::Contender;
-use super::record::Record;
+use super::record::{Record, RevisionFloor, unix_ms};
+use super::{Contender, Retain};
 
 pub struct Scc {
     users: scc::HashMap<SmolStr, Record, RandomState>,
     history: Option<usize>,
+    floor: RevisionFloor,
 }
 
 impl Contender for Scc {
     const NAME: &'static str = "scc";
     type Snapshot = StateSnapshot;
+    type Value = State;
+    type Shown<'a> = &'a State;
+    type History = Vec<Versioned<State>>;
+    type Written = Revision;
 
     fn new(history: Option<usize>, capacity: usize) -> Self {
         Self {
             users: scc::HashMap::with_capacity_and_hasher(capacity, RandomState::default()),
             history,
+            floor: RevisionFloor::default(),
         }
     }
 
-    fn upsert(&self, snapshot: StateSnapshot) {
+    fn upsert(&self, snapshot: StateSnapshot) -> Revision {
         let retention = self.history.unwrap_or(1);
-        let snapshot = match self.users.get_sync(snapshot.user_id()) {
-            Some(mut record) => {
-                let evicted = record.get_mut().update(snapshot, retention);
-                drop(record);
-                drop(evicted);
-                return;
-            }
-            None => snapshot,
-        };
-        let evicted = match self.users.entry_sync(SmolStr::new(snapshot.user_id())) {
-            Entry::Occupied(mut record) => record.get_mut().update(snapshot, retention),
+        let written_at = unix_ms();
+        if let Some(mut record) = self.users.get_sync(snapshot.user_id()) {
+            let (revision, evicted) = record.update(snapshot.into_state(), written_at, retention);
+            drop(record);
+            drop(evicted);
+            return revision;
+        }
+        let user_id = SmolStr::new(snapshot.user_id());
+        let state = snapshot.into_state();
+        let (revision, evicted) = match self.users.entry_sync(user_id) {
+            Entry::Occupied(mut record) => record.get_mut().update(state, written_at, retention),
             Entry::Vacant(place) => {
-                place.insert_entry(Record::new(snapshot));
-                None
+                let record = place.insert_entry(Record::new(state, written_at, &self.floor));
+                (record.get().revision(), None)
             }
         };
         drop(evicted);
+        revision
     }
 
-    fn latest(&self, user_id: &str) -> Option<StateSnapshot> {
-        self.with_latest(user_id, StateSnapshot::clone)
+    fn get(&self, user_id: &str) -> Option<State> {
+        self.with(user_id, State::clone)
     }
 
-    fn with_latest<R>(&self, user_id: &str, read: impl FnOnce(&StateSnapshot) -> R) -> Option<R> {
+    fn with<R>(&self, user_id: &str, read: impl FnOnce(&State) -> R) -> Option<R> {
         self.users
             .read_sync(user_id, |_, record| read(record.latest()))
     }
 
-    fn history(&self, user_id: &str, limit: usize) -> Vec<StateSnapshot> {
+    fn history(&self, user_id: &str, limit: usize) -> Vec<Versioned<State>> {
         if self.history.is_none() {
             return Vec::new();
         }
@@ -65,6 +72,25 @@ impl Contender for Scc {
     }
 
     fn remove(&self, user_id: &str) -> bool {
-        self.users.remove_sync(user_id).is_some()
+        let removed = self.users.remove_if_sync(user_id, |record| {
+            self.floor.rise_above(record);
+            true
+        });
+        removed.is_some()
+    }
+}
+
+impl Retain for Scc {
+    fn retain(&self, mut keep: impl FnMut(&str, &State) -> bool) -> usize {
+        let mut removed = 0;
+        self.users.retain_sync(|user_id, record| {
+            let keeps = keep(user_id, record.latest());
+            if !keeps {
+                self.floor.rise_above(record);
+                removed += 1;
+            }
+            keeps
+        });
+        removed
     }
 }

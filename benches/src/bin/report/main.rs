@@ -15,7 +15,15 @@ use clap::Parser;
 
 use plot::{Curves, Scale};
 
-const SUITES: [&str; 5] = ["contention", "tail", "memory", "instructions", "scale"];
+const SUITES: [&str; 7] = [
+    "contention",
+    "threads",
+    "tail",
+    "memory",
+    "instructions",
+    "scale",
+    "before",
+];
 
 #[derive(Parser)]
 struct Arguments {
@@ -46,10 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(arguments.to.join("table.md"), &table)?;
     println!("{table}");
 
-    let measurements: Vec<&Measurement> = suites
-        .iter()
-        .flat_map(|suite| &suite.measurements)
-        .collect();
+    let measurements: Vec<Measurement> = suites.into_iter().flat_map(measurements).collect();
+    let measurements: Vec<&Measurement> = measurements.iter().collect();
     for (file, curves) in curves() {
         plot::lines(&arguments.to.join(file), &curves, &measurements)?;
     }
@@ -58,6 +64,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("wrote {}", arguments.to.display());
     Ok(())
+}
+
+/// A suite's, those beside a former state of this library apart from all others: they are
+/// of the same groups, and from other rounds.
+fn measurements(suite: Results) -> Vec<Measurement> {
+    let mut measurements = suite.measurements;
+    if suite.suite == "before" {
+        for measurement in &mut measurements {
+            measurement.group.insert_str(0, "before: ");
+        }
+    }
+    measurements
 }
 
 const BARS: [(&str, &str, &str); 2] = [
@@ -90,6 +108,14 @@ fn curves() -> Vec<(&'static str, Curves)> {
         unit: 1.0,
         scale: Scale::Logarithmic,
     };
+    let threads = |title, group, scale| Curves {
+        title,
+        group,
+        x: "other threads that have used the store and sleep",
+        y: "ns an upsert",
+        unit: 1.0,
+        scale,
+    };
     let scale = |title, group, y| Curves {
         title,
         group,
@@ -106,6 +132,22 @@ fn curves() -> Vec<(&'static str, Curves)> {
         (
             "throughput-uniform.svg",
             throughput("100,000 users, 5 % writes", "uniform, 5 % writes"),
+        ),
+        (
+            "threads.svg",
+            threads(
+                "An upsert into a full history, 1,000 users",
+                "upsert by other threads, 1000 users",
+                Scale::Linear,
+            ),
+        ),
+        (
+            "threads-before.svg",
+            threads(
+                "An upsert into a full history, 1,000 users, beside before",
+                "before: upsert by other threads, 1000 users",
+                Scale::Logarithmic,
+            ),
         ),
         (
             "tail-uniform.svg",

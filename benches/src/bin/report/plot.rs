@@ -16,13 +16,14 @@ const TITLE: i32 = 26;
 const TEXT: i32 = 17;
 /// This library's, in all plots; the others have the rest.
 const OURS: RGBColor = RGBColor(200, 30, 45);
-const OTHERS: [(&str, RGBColor); 6] = [
+const OTHERS: [(&str, RGBColor); 7] = [
     ("DashMap", RGBColor(31, 90, 180)),
     ("std RwLock", RGBColor(225, 140, 20)),
     ("parking_lot RwLock", RGBColor(120, 85, 50)),
     ("scc", RGBColor(40, 140, 75)),
     ("attuned-store 1.0.1", RGBColor(130, 80, 160)),
     ("papaya (no history)", RGBColor(130, 130, 130)),
+    ("before", RGBColor(60, 60, 60)),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
