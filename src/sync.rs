@@ -5,9 +5,10 @@
 //! cfg `attuned_loom` they are stand-ins with the same names and the part of
 //! the interface that the crate uses, built on loom's types, so that loom sees
 //! each of their operations as a step that it can interleave with others.
-//! Nothing else in the crate knows that loom exists, but for the mirror, whose own
-//! models use loom's atomics, and `lib.rs`, which
+//! Nothing else in the crate knows that loom exists, with two exceptions: the mirror, whose
+//! own models use loom's atomics, and `lib.rs`, which
 //! then makes this module public for the models to test the stand-ins themselves.
+//! [`epochs`] says when the reclaimer is asked to advance, and what a thread that ends can do.
 
 #[cfg(not(attuned_loom))]
 mod mirror;

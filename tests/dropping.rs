@@ -136,7 +136,7 @@ mod removals {
         });
     }
 
-    /// Whoever wrote it, and although those threads sleep. What they have let go of
+    /// Any thread may have written it, and those threads may sleep. What they have let go of
     /// themselves, and have not dropped, is theirs.
     #[test]
     fn a_removal_drops_what_other_threads_have_written() {

@@ -71,7 +71,7 @@ fn look_between(mirror: &Mirror<WORDS>, head: &AtomicU64) {
     }
 }
 
-/// What is shown has been at the head: whoever goes there next finds no older one.
+/// What is shown has been at the head: a thread that goes there next finds no older one.
 fn look_ahead(head: &AtomicU64, sequence: u64) {
     let after = head.load(Ordering::Acquire);
     assert!(
@@ -121,7 +121,7 @@ fn a_reader_of_two_writers_sees_whole_words_and_never_an_older_version() {
     });
 }
 
-/// Whoever announces leaves the claim to the writer who is inside; the next writer then
+/// A thread that announces leaves the claim to the writer who is inside; the next writer then
 /// does not change the words at the same time.
 #[test]
 fn two_writers_are_not_inside_at_the_same_time() {

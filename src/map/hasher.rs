@@ -11,7 +11,7 @@ use foldhash::quality::{FoldHasher, SeedableRandomState};
 /// [foldhash] in its variant *quality*, seeded from the operating system's randomness,
 /// for each store anew.
 ///
-/// It is fast, and whoever does not know the seeds cannot find ids that collide.
+/// It is fast, and a caller that does not know the seeds cannot find ids that collide.
 /// It does not stand up to one who can see hashes, or learn them from times
 /// measured very exactly, as a cryptographic hash would. See
 /// [`hasher`](crate::MemoryStoreBuilder::hasher) for another choice.

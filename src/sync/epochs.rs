@@ -166,7 +166,7 @@ pub(crate) fn enter() -> Guard {
 
 /// Goes on with what [`drive`] could not finish.
 ///
-/// Whoever is inside is most often gone soon, or when it has its processor again. One
+/// A thread that is inside is most often gone soon, or when it has its processor again. One
 /// that stays must not make every operation of this thread ask in vain, since asking takes
 /// time.
 #[cold]

@@ -165,7 +165,7 @@ impl<const N: usize> Mirror<N> {
     /// Raises the number to `sequence` and adds `mark`; returns the state before, or
     /// `None` if there was nothing to raise and nothing to claim.
     ///
-    /// This is the step at which a version takes effect. Whoever comes from it,
+    /// This is the step at which a version takes effect. A thread that comes from it,
     /// or from a state that it led to, finds at least this one: the number only
     /// rises. It releases the swap of the head before it, for those who have read
     /// here that it took effect and go to the head next; and it acquires what
@@ -198,7 +198,7 @@ impl<const N: usize> Mirror<N> {
 
     /// Stores the words, in the writer's claim, and gives it up.
     fn fill(&self, sequence: u64, words: [u64; N]) {
-        // Whoever sees one of the words then sees the claim, too.
+        // A reader that sees one of the words then sees the claim, too.
         fence(Ordering::Release);
         for (place, word) in self.words.iter().zip(words) {
             place.store(word, Ordering::Relaxed);

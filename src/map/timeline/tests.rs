@@ -973,7 +973,7 @@ fn closing_among_racing_writers_refuses_the_later_ones_and_leaves_nothing() {
         });
 
         assert!(key.history(usize::MAX).is_empty());
-        // Not even in the queue: whoever came to it late has emptied it again.
+        // Not even in the queue: a writer that came to it late has emptied it again.
         assert!(key.queued().is_empty());
         key.values.wait_for(0..=0);
     }
