@@ -229,7 +229,7 @@ impl<V: SmallValue, S> HistoryMapBuilder<V, Unmirrored, S> {
     /// Keeps the latest value of each key also as words beside the key, so that readers
     /// share no memory that a reader writes. See [`SmallValue`].
     ///
-    /// Each write also stores these words, in the cache line that the writer has anyway.
+    /// Each write also stores these words.
     pub fn mirrored(self) -> HistoryMapBuilder<V, Mirrored, S> {
         HistoryMapBuilder {
             settings: self.settings,
