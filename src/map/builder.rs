@@ -144,7 +144,7 @@ impl<V, M, S> HistoryMapBuilder<V, M, S> {
     /// 1 to [`MAX_HISTORY`]. Without this call only the latest value is kept.
     ///
     /// A key that was written once pays nothing for it. A key's queue is
-    /// allocated at one of its first four superseding writes: some 500 bytes and 4 bytes
+    /// allocated at one of its first four superseding writes: some 400 bytes and 4 bytes
     /// an entry (16 for histories of at most 16 entries). What has left a history is kept a
     /// little longer, see [Memory](HistoryMap#memory).
     pub fn history(mut self, entries: usize) -> Self {
