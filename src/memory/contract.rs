@@ -80,32 +80,19 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
     }
 
     async fn get_many(&self, user_ids: &[&str]) -> Result<Vec<Option<StateSnapshot>>> {
-        spans::observe(
-            user_ids,
-            |user_ids| spans::get_many(user_ids.len()),
-            |user_ids| {
-                self.pin(|users| {
-                    let read = |id: &&str| users.map_latest(id, found, || none_if_valid(id));
-                    user_ids.iter().map(read).collect()
-                })
-            },
-            |span, snapshots: &Vec<_>| {
-                span.record("found", snapshots.iter().flatten().count());
-            },
-        )
+        let span = spans::get_many(user_ids.len());
+        let result = self.read_many(user_ids, &span).await;
+        spans::record(&span, &result, |span, snapshots| {
+            span.record("found", snapshots.iter().flatten().count());
+        });
+        result
     }
 
     async fn upsert_many(&self, snapshots: Vec<StateSnapshot>) -> Vec<Result<()>> {
         let span = spans::upsert_many(snapshots.len());
-        let _entered = span.enter();
-        let results: Vec<_> = snapshots
-            .into_iter()
-            .map(|snapshot| self.insert(snapshot).map(drop))
-            .collect();
-        span.record(
-            "failed",
-            results.iter().filter(|result| result.is_err()).count(),
-        );
+        let results = self.write_many(snapshots, &span).await;
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        span.record("failed", failed);
         results
     }
 
@@ -156,7 +143,7 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
 
 /// What was found, as a snapshot of the user whose id the map has.
 #[inline]
-fn found(user_id: &SmolStr, state: State) -> Result<Option<StateSnapshot>> {
+pub(super) fn found(user_id: &SmolStr, state: State) -> Result<Option<StateSnapshot>> {
     Ok(Some(StateSnapshot::from_parts(user_id.clone(), state)))
 }
 
@@ -172,7 +159,7 @@ fn snapshot(user_id: &str, state: State) -> StateSnapshot {
 /// For an id under which nothing was found: an error if it breaks the rules.
 /// Whatever is stored has a valid id, so a hit does not pay for the check.
 #[cold]
-fn none_if_valid<T>(user_id: &str) -> Result<Option<T>> {
+pub(super) fn none_if_valid<T>(user_id: &str) -> Result<Option<T>> {
     validate_user_id(user_id)?;
     Ok(None)
 }

@@ -1,5 +1,6 @@
 //! The in-memory backend: a map of states behind the contract.
 
+mod batch;
 mod config;
 mod contract;
 mod spans;
@@ -48,7 +49,10 @@ pub use self::spans::UserIdField;
 /// `insert`, `remove`. They give states, since the caller knows the user id. The methods
 /// of the contract are asynchronous, and have names of their own: `get_latest`,
 /// `upsert_latest`, `delete`. They give snapshots, and each runs in a tracing span. What
-/// they do is the same. A call through the contract costs a boxed future more.
+/// they do is the same. A call through the contract costs a boxed future more. None of their
+/// futures waits for anything; the batches `get_many` and `upsert_many` let other tasks of
+/// the executor go first after each 128 entries, so that a large batch does not hold up a
+/// worker.
 ///
 /// # Guarantees and cost
 ///

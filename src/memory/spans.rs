@@ -139,13 +139,18 @@ fn observe_in_span<A, T>(
     let span = open(&subject);
     let _entered = span.enter();
     let result = operation(subject);
-    match &result {
-        Ok(value) => outcome(&span, value),
+    record(&span, &result, outcome);
+    result
+}
+
+/// Records how an operation ended.
+pub(super) fn record<T>(span: &Span, result: &Result<T>, outcome: impl FnOnce(&Span, &T)) {
+    match result {
+        Ok(value) => outcome(span, value),
         Err(error) => {
             span.record("error", display(error));
         }
     }
-    result
 }
 
 fn fnv1a(bytes: &[u8]) -> u64 {
