@@ -62,7 +62,7 @@
 //! | write | [`insert`](HistoryMap::insert) | [`upsert_latest`](StateStore::upsert_latest) |
 //! | write only on top of what was read | [`get_versioned`](HistoryMap::get_versioned), [`insert_if`](HistoryMap::insert_if) | [`get_latest_versioned`](StateStore::get_latest_versioned), [`upsert_if`](StateStore::upsert_if) |
 //! | change a value atomically | [`update`](HistoryMap::update) | [`update_latest`](StateStoreExt::update_latest) |
-//! | change some axes, explicit values winning | [`MemoryStore::patch`] | [`patch_latest`](StateStoreExt::patch_latest) |
+//! | set or remove some axes, explicit values winning | [`MemoryStore::patch`] with a [`Patch`] | [`patch_latest`](StateStoreExt::patch_latest) |
 //! | remove | [`remove`](HistoryMap::remove), [`remove_if`](HistoryMap::remove_if) | [`delete`](StateStore::delete) |
 //! | read or write many at a time | [`pin`](HistoryMap::pin) | [`get_many`](StateStore::get_many), [`upsert_many`](StateStore::upsert_many) |
 //! | visit all | [`for_each`](HistoryMap::for_each), [`retain`](HistoryMap::retain), [`MemoryStore::expire_before`] | |
@@ -74,8 +74,8 @@
 //! # Features
 //!
 //! - `serde` (default): `Serialize` and `Deserialize` for [`StateSnapshot`] and
-//!   [`Source`], in the published JSON form, and for [`Revision`]. All it adds to a build is
-//!   serde without its derive.
+//!   [`Source`], in the published JSON form, and for [`State`], [`Revision`] and
+//!   [`Timestamp`]. All it adds to a build is serde without its derive.
 //! - `attuned`: the published crates of Attuned run on this store. It brings
 //!   `attuned-core` and `attuned-store` 1, conversions of their snapshots, and
 //!   their traits for [`MemoryStore`]; its module `attuned` has the guide.
@@ -94,7 +94,7 @@
 //! - [`StateSnapshot`] is this crate's own, with the same JSON, the same builder
 //!   calls and the same rules as that of `attuned-core`; what were public fields
 //!   are methods, and a changed copy comes from
-//!   [`to_builder`](StateSnapshot::to_builder).
+//!   [`to_builder`](StateSnapshot::to_builder). It has at most [`MAX_AXES`] axes.
 //! - [`delete`](StateStore::delete) says whether it removed something. Its
 //!   default is an error, no longer silence.
 //! - [`health_check`](StateStore::health_check) returns `Ok(())` or what is wrong.
@@ -130,6 +130,7 @@ mod sync;
     reason = "stand-ins that only the models see, with just what the crate uses"
 )]
 pub mod sync;
+mod timestamp;
 mod versioned;
 
 /// The README's examples, compiled and run.
@@ -146,10 +147,12 @@ pub use map::{
     MAX_HISTORY, MapError, Mirrored, Mirroring, SmallValue, Stats, Unmirrored, View,
 };
 pub use memory::{MemoryStore, MemoryStoreBuilder, MemoryStoreConfig, UserIdField};
+pub use patch::{Patch, Patched};
 pub use revision::{Expected, Revision};
 pub use snapshot::{
-    Axes, MAX_USER_ID_BYTES, SnapshotError, Source, State, StateSnapshot, StateSnapshotBuilder,
-    UserIdError, validate_user_id,
+    Axes, MAX_AXES, MAX_USER_ID_BYTES, ParseSourceError, SnapshotError, Source, State,
+    StateSnapshot, StateSnapshotBuilder, UserIdError, validate_user_id,
 };
 pub use store::{BoxFuture, Result, StateStore, StateStoreExt, StoreError, UPDATE_ATTEMPTS};
+pub use timestamp::Timestamp;
 pub use versioned::Versioned;

@@ -1,6 +1,9 @@
 //! A value with what is known of its writing.
 
+use std::time::SystemTime;
+
 use crate::revision::{Expected, Revision};
+use crate::timestamp::Timestamp;
 
 /// A value with the revision of the write that stored it, and the time of that write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,23 @@ impl<V> Versioned<V> {
             revision,
             written_at,
         }
+    }
+
+    /// When it was stored, as [`written_at`](Self::written_at), but as the standard library
+    /// has times.
+    ///
+    /// ```
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::builder().build()?;
+    /// map.insert("greeting", "hello")?;
+    /// let age = map.get_versioned("greeting").map(|found| found.written_at_time().elapsed());
+    /// # assert!(age.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn written_at_time(&self) -> SystemTime {
+        Timestamp::from(self.written_at).to_system_time()
     }
 
     /// The same write with another form of the value.

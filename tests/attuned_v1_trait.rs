@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use attuned_core::{HealthCheck, HealthState, StateSnapshot as Published, ValidationError};
 use attuned_store::attuned::v1::{self, StateStore, StoreError as PublishedError};
-use attuned_store::{MemoryStore, SnapshotError, Source, StateSnapshot, StoreError, UserIdError};
+use attuned_store::{
+    MAX_AXES, MemoryStore, SnapshotError, Source, StateSnapshot, StoreError, UserIdError,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -81,6 +83,24 @@ async fn upsert_inserts_and_replaces() {
         let other = latest(&*store, "grace").await;
         assert_eq!(other, Some(shown(&published("grace", 2))), "{name}");
     }
+}
+
+/// The published crates know no bound, so there is no `ValidationError` of it.
+#[tokio::test]
+async fn more_axes_than_a_state_may_have_are_refused() {
+    let mut snapshot = published("ada", 1);
+    snapshot.axes = (0..MAX_AXES).map(|n| (format!("axis_{n}"), 0.5)).collect();
+    assert!(StateSnapshot::try_from(&snapshot).is_ok());
+    snapshot.axes.insert("one_more".to_owned(), 0.5);
+    let too_many = SnapshotError::TooManyAxes { max: MAX_AXES };
+    assert_eq!(StateSnapshot::try_from(&snapshot), Err(too_many));
+
+    let store = MemoryStore::default();
+    let error = v1::StateStore::upsert_latest(&store, snapshot).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, PublishedError::Internal { .. }), "{error}");
+    assert!(error.to_string().contains("axes are too many"), "{error}");
+    assert!(store.is_empty());
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use attuned_store::{
-    ConfigError, Expected, MemoryStore, MemoryStoreBuilder, Result, Revision, Source, State,
+    ConfigError, Expected, MemoryStore, MemoryStoreBuilder, Patch, Result, Revision, Source, State,
     StateStore, StoreError,
 };
 use common::snapshot;
@@ -69,8 +69,8 @@ const WRITES: [(&str, Write); 6] = [
         store.update(id, change).map(drop)
     }),
     ("patch", |store, id| {
-        let axes = [("warmth", 0.5)];
-        store.patch(id, &axes, Source::SelfReport, 1.0).map(drop)
+        let patch = Patch::new(Source::SelfReport).axis("warmth", 0.5);
+        store.patch(id, &patch).map(drop)
     }),
 ];
 

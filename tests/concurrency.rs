@@ -1225,7 +1225,7 @@ mod threads_that_end {
         assert_eq!(latest(store, own), Some(stamp));
         let read = store.get_versioned(own).unwrap();
         assert_eq!(Stamp::of(&read.value), stamp);
-        let changed = store.update(own, |state| state.map(State::to_builder));
+        let changed = store.update(own, |state| state.map(common::copy));
         let changed = changed.unwrap().unwrap();
         assert!(changed.revision > read.revision);
         assert_eq!(history(store, own), [stamp, stamp]);

@@ -13,10 +13,11 @@ use std::sync::Mutex;
 use std::thread;
 
 use attuned_store::{
-    Expected, MemoryStore, Result, Revision, Source, State, StateSnapshot, StateSnapshotBuilder,
-    StateStore, StateStoreExt, Stats, StoreError, UPDATE_ATTEMPTS, Versioned, async_trait,
+    Expected, MAX_AXES, MemoryStore, Patch, Patched, Result, Revision, SnapshotError, Source,
+    State, StateSnapshot, StateSnapshotBuilder, StateStore, StateStoreExt, Stats, StoreError,
+    UPDATE_ATTEMPTS, Versioned, async_trait,
 };
-use common::snapshot;
+use common::{copy, snapshot};
 use ready::ready;
 use threads::together;
 
@@ -497,7 +498,7 @@ mod update {
     }
 
     fn next(current: Option<&State>) -> StateSnapshotBuilder {
-        snapshot("ada", at(current).unwrap_or(0) + 1).to_builder()
+        copy(&state(at(current).unwrap_or(0) + 1))
     }
 
     #[test]
@@ -868,23 +869,51 @@ mod patch {
     use Source::{Inferred, Mixed, SelfReport};
 
     type Axes<'a> = &'a [(&'a str, f32)];
-    type Patch = fn(&MemoryStore, Axes<'_>, Source, f32) -> Result<Option<Written>>;
+    type Interface = fn(&MemoryStore, &Patch) -> Result<Patched<State>>;
 
     /// The two ways to call it.
-    const INTERFACES: [Patch; 2] = [
-        |store, axes, source, confidence| {
-            let written = store.patch("ada", axes, source, confidence)?;
-            Ok(written.map(|written| (written.value, written.revision)))
-        },
-        |store, axes, source, confidence| {
-            let store = dynamic(store);
-            let written = ready(store.patch_latest("ada", axes, source, confidence))?;
-            Ok(written.map(|(snapshot, revision)| {
+    const INTERFACES: [Interface; 2] = [
+        |store, patch| store.patch("ada", patch),
+        |store, patch| {
+            let state = |snapshot: StateSnapshot| {
                 assert_eq!(snapshot.user_id(), "ada");
-                (snapshot.into_state(), revision)
-            }))
+                snapshot.into_state()
+            };
+            let patched = ready(dynamic(store).patch_latest("ada", patch))?;
+            Ok(match patched {
+                Patched::Written { value, revision } => Patched::Written {
+                    value: state(value),
+                    revision,
+                },
+                Patched::Unchanged { value, revision } => Patched::Unchanged {
+                    value: state(value),
+                    revision,
+                },
+                Patched::Nobody => Patched::Nobody,
+            })
         },
     ];
+
+    fn patch_of(axes: Axes<'_>, source: Source, confidence: f32) -> Patch {
+        let patch = Patch::new(source).confidence(confidence);
+        patch.axes(axes.iter().copied())
+    }
+
+    #[track_caller]
+    fn written(patched: Result<Patched<State>>) -> Written {
+        match patched {
+            Ok(Patched::Written { value, revision }) => (value, revision),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What a patch that changes nothing returns.
+    fn idle(store: &MemoryStore) -> Patched<State> {
+        match latest(store, "ada") {
+            Some((value, revision)) => Patched::Unchanged { value, revision },
+            None => Patched::Nobody,
+        }
+    }
 
     /// The first timestamp that there can be of a patch: a day of 2023. Those of
     /// the snapshots that are patched are smaller.
@@ -913,7 +942,7 @@ mod patch {
             if let Some((axes, source, confidence)) = current {
                 store.insert(of(axes, source, confidence)).unwrap();
             }
-            let written = patch(&store, axes, source, confidence).unwrap().unwrap();
+            let written = written(patch(&store, &patch_of(axes, source, confidence)));
             assert_eq!(latest(&store, "ada").as_ref(), Some(&written));
             let (after, _) = &written;
             assert!(after.updated_at_unix_ms() > LONG_AGO, "{after:?}");
@@ -939,10 +968,10 @@ mod patch {
             if let Some((axes, source, confidence)) = current {
                 store.insert(of(axes, source, confidence)).unwrap();
             }
-            let written = unchanged(&store, "ada", || {
-                patch(&store, axes, source, confidence).unwrap()
+            let patched = unchanged(&store, "ada", || {
+                patch(&store, &patch_of(axes, source, confidence)).unwrap()
             });
-            assert_eq!(written, None);
+            assert_eq!(patched, idle(&store));
         }
     }
 
@@ -1046,7 +1075,7 @@ mod patch {
                 for (axes, confidence) in invalid {
                     for source in [SelfReport, Inferred, Mixed] {
                         let error = unchanged(&store, "ada", || {
-                            patch(&store, axes, source, confidence).unwrap_err()
+                            patch(&store, &patch_of(axes, source, confidence)).unwrap_err()
                         });
                         assert!(matches!(error, StoreError::InvalidSnapshot(_)), "{error}");
                     }
@@ -1058,16 +1087,158 @@ mod patch {
     #[test]
     fn what_is_no_user_id_is_refused() {
         let store = store();
-        let axes: Axes<'_> = &[("warmth", 0.5)];
+        let patch = Patch::new(SelfReport).axis("warmth", 0.5);
         for user_id in ["", "no id"] {
             for error in [
-                store.patch(user_id, axes, SelfReport, 1.0).unwrap_err(),
-                ready(dynamic(&store).patch_latest(user_id, axes, SelfReport, 1.0)).unwrap_err(),
+                store.patch(user_id, &patch).unwrap_err(),
+                ready(dynamic(&store).patch_latest(user_id, &patch)).unwrap_err(),
             ] {
                 assert!(matches!(error, StoreError::InvalidUserId(_)), "{error}");
             }
         }
         assert!(store.is_empty());
+    }
+
+    #[test]
+    fn explicit_values_win_over_removals_too() {
+        const CURRENT: Axes<'_> = &[("a", 0.1), ("b", 0.2)];
+
+        for (current, source, removes) in [
+            (SelfReport, SelfReport, true),
+            (SelfReport, Inferred, false),
+            (SelfReport, Mixed, false),
+            (Inferred, SelfReport, true),
+            (Inferred, Inferred, true),
+            (Inferred, Mixed, true),
+            (Mixed, SelfReport, true),
+            (Mixed, Inferred, false),
+            (Mixed, Mixed, false),
+        ] {
+            for patch in INTERFACES {
+                let store = store();
+                store.insert(of(CURRENT, current, 0.8)).unwrap();
+                let without = Patch::new(source).confidence(0.5).remove("b").remove("c");
+                if !removes {
+                    let patched = unchanged(&store, "ada", || patch(&store, &without));
+                    assert_eq!(patched.unwrap(), idle(&store));
+                    continue;
+                }
+                // What is left is all of the former state, and as sure as that was.
+                let (after, _) = written(patch(&store, &without));
+                assert!(after.axes().eq([("a", 0.1)]));
+                assert_eq!((after.source(), after.confidence()), (current, 0.8));
+                // Nothing is left of it then.
+                let (after, _) = written(patch(&store, &without.remove("a")));
+                assert_eq!(after.axes().count(), 0);
+                assert_eq!((after.source(), after.confidence()), (source, 0.5));
+            }
+        }
+    }
+
+    #[test]
+    fn a_patch_that_sets_nothing_makes_nobody() {
+        for patch in INTERFACES {
+            for source in [SelfReport, Inferred, Mixed] {
+                let store = store();
+                let removal = Patch::new(source).remove("a");
+                let patched = unchanged(&store, "ada", || patch(&store, &removal));
+                assert_eq!(patched.unwrap(), Patched::Nobody);
+                // What is removed of nobody does not keep the rest from being set.
+                let (after, _) = written(patch(&store, &removal.axis("b", 0.2)));
+                assert!(after.axes().eq([("b", 0.2)]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_patch_on_a_condition_is_made_if_it_holds() {
+        for patch in INTERFACES {
+            let store = store();
+            let warm = |expected| {
+                let patch = Patch::new(SelfReport).axis("warmth", 0.5);
+                patch.expecting(expected)
+            };
+            let empty = |expected| Patch::new(SelfReport).expecting(expected);
+            let refused = |of: &Patch, expected, actual| {
+                let error = unchanged(&store, "ada", || patch(&store, of).unwrap_err());
+                assert!(
+                    matches!(&error, StoreError::Conflict { user_id, expected: told, actual: found }
+                        if user_id == "ada" && *told == expected && *found == actual),
+                    "{error:?}"
+                );
+            };
+
+            let never = Expected::At(Revision::from(u64::MAX));
+            refused(&warm(never), never, None);
+            // Also where there is nothing to change.
+            refused(&empty(never), never, None);
+            assert_eq!(
+                patch(&store, &empty(Expected::Absent)).unwrap(),
+                Patched::Nobody
+            );
+            let (_, first) = written(patch(&store, &warm(Expected::Absent)));
+            let (_, second) = written(patch(&store, &warm(Expected::At(first))));
+            for expected in [Expected::Absent, Expected::At(first), never] {
+                refused(&warm(expected), expected, Some(second));
+                refused(&empty(expected), expected, Some(second));
+            }
+            for expected in [Expected::Any, Expected::At(second)] {
+                assert_eq!(patch(&store, &empty(expected)).unwrap(), idle(&store));
+            }
+            written(patch(&store, &warm(Expected::Any)));
+        }
+    }
+
+    #[test]
+    fn of_patches_on_one_condition_one_is_made() {
+        const THREADS: usize = 4;
+
+        for patch in INTERFACES {
+            let store = store();
+            let mut expected = Expected::Absent;
+            for round in 0..200 {
+                let won = Mutex::new(vec![]);
+                together(THREADS, |thread| {
+                    let mine = Patch::new(Inferred).axis(format!("axis_{thread}"), 0.5);
+                    match patch(&store, &mine.expecting(expected)) {
+                        Err(StoreError::Conflict { .. }) => {}
+                        made => won.lock().unwrap().push(written(made)),
+                    }
+                });
+                let won = won.into_inner().unwrap();
+                assert_eq!(won.len(), 1, "round {round}");
+                assert_eq!(latest(&store, "ada").as_ref(), won.first());
+                expected = Expected::At(won[0].1);
+            }
+        }
+    }
+
+    /// In time that grows with the square of the number of axes, this takes long.
+    #[test]
+    fn patches_can_have_as_many_axes_as_a_state() {
+        let names: Vec<_> = (0..MAX_AXES).map(|n| format!("axis_{n}")).collect();
+        let of_all = |source| Patch::new(source).axes(names.iter().map(|name| (name, 0.25)));
+        for patch in INTERFACES {
+            let store = store();
+            for _ in 0..20 {
+                let (after, _) = written(patch(&store, &of_all(SelfReport)));
+                assert_eq!(after.axes().count(), MAX_AXES);
+                assert_eq!(patch(&store, &of_all(Inferred)).unwrap(), idle(&store));
+            }
+            let one_more = Patch::new(Inferred).axis("one_more", 0.5);
+            let error = unchanged(&store, "ada", || patch(&store, &one_more).unwrap_err());
+            let too_many = SnapshotError::TooManyAxes { max: MAX_AXES };
+            assert!(
+                matches!(&error, StoreError::InvalidSnapshot(error) if *error == too_many),
+                "{error:?}"
+            );
+            // A removal in the same patch makes room.
+            let instead = Patch::new(SelfReport)
+                .axis("one_more", 0.5)
+                .remove("axis_0");
+            let (after, _) = written(patch(&store, &instead));
+            assert_eq!(after.axes().count(), MAX_AXES);
+        }
     }
 
     #[test]
@@ -1081,12 +1252,12 @@ mod patch {
             together(THREADS, |thread| {
                 for n in 0..=PATCHES {
                     let value = n as f32 / PATCHES as f32;
-                    let axes = [(&*names[thread], value)];
+                    let of_mine = patch_of(&[(&*names[thread], value)], Inferred, 0.5);
                     // The extension may give up, and is called again then.
                     let written = loop {
-                        match patch(&store, &axes, Inferred, 0.5) {
+                        match patch(&store, &of_mine) {
                             Err(StoreError::Conflict { .. }) => {}
-                            result => break result.unwrap().unwrap(),
+                            result => break written(result),
                         }
                     };
                     assert_eq!(written.0.get_axis_opt(&names[thread]), Some(value));
@@ -1168,13 +1339,41 @@ mod any_backend {
 
     /// Both methods, which differ only in what they change.
     fn update_and_patch(backend: impl Fn() -> Backend, check: impl Fn(Backend, Result<Revision>)) {
-        let written = |result: Result<Option<(_, Revision)>>| Ok(result?.unwrap().1);
         let of = backend();
         let result = ready(of.update_latest("ada", |_| StateSnapshot::builder()));
-        check(of, written(result));
+        check(of, result.map(|written| written.unwrap().1));
         let of = backend();
-        let result = ready(of.patch_latest("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
-        check(of, written(result));
+        let patch = Patch::new(Source::SelfReport).axis("warmth", 0.5);
+        let result = ready(of.patch_latest("ada", &patch));
+        let revision = |patched| match patched {
+            Patched::Written { revision, .. } => revision,
+            other => panic!("{other:?}"),
+        };
+        check(of, result.map(revision));
+    }
+
+    #[test]
+    fn a_wrong_patch_or_id_asks_the_backend_for_nothing() {
+        let backend = Backend::new(false, conflict);
+        let patch = Patch::new(Source::SelfReport).axis("warmth", 1.5);
+        let error = ready(backend.patch_latest("ada", &patch)).unwrap_err();
+        assert!(matches!(error, StoreError::InvalidSnapshot(_)), "{error}");
+        let error = ready(backend.patch_latest("no id", &patch)).unwrap_err();
+        assert!(matches!(error, StoreError::InvalidUserId(_)), "{error}");
+    }
+
+    #[test]
+    fn a_condition_that_no_longer_holds_is_not_tried_again() {
+        let backend = Backend::new(true, conflict);
+        let patch = Patch::new(Source::SelfReport).axis("warmth", 0.5);
+        let gone = Expected::At(Revision::from(6));
+        let error = ready(backend.patch_latest("ada", &patch.expecting(gone))).unwrap_err();
+        assert_eq!(backend.attempts(), 0);
+        assert!(
+            matches!(&error, StoreError::Conflict { expected, actual, .. }
+                if *expected == gone && *actual == Some(Revision::from(7))),
+            "{error:?}"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use attuned_store::{
-    Expected, MemoryStore, Result, Revision, SnapshotError, Source, State, StateSnapshot,
+    Expected, MemoryStore, Patch, Result, Revision, SnapshotError, Source, State, StateSnapshot,
     StateStore, StateStoreExt, StoreError, UserIdError, Versioned, async_trait, validate_user_id,
 };
 use common::snapshot;
@@ -201,7 +201,7 @@ async fn a_future_that_is_dropped_before_it_is_polled_has_called_nothing_behind_
         drop(store.health_check());
         drop(store.require_latest("ada"));
         drop(store.update_latest("ada", |_| StateSnapshot::builder()));
-        drop(store.patch_latest("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
+        drop(store.patch_latest("ada", &warm()));
     }
     let recorder = Recorder::default();
     drop_each_future(recorder.clone());
@@ -226,7 +226,7 @@ async fn a_future_of_the_memory_store_that_is_dropped_before_it_is_polled_has_do
     drop(dynamic.upsert_if(snapshot("ada", 3), expected));
     drop(dynamic.upsert_many(vec![snapshot("ada", 3)]));
     drop(dynamic.update_latest("ada", |_| StateSnapshot::builder()));
-    drop(dynamic.patch_latest("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
+    drop(dynamic.patch_latest("ada", &warm()));
     drop(dynamic.delete("ada"));
     drop(dynamic.get_latest("ada"));
     drop(dynamic.get_many(&["ada"]));
@@ -235,6 +235,10 @@ async fn a_future_of_the_memory_store_that_is_dropped_before_it_is_polled_has_do
     drop(dynamic.health_check());
     drop(dynamic.require_latest("ada"));
     assert_eq!(times(&store), [2, 1]);
+}
+
+fn warm() -> Patch {
+    Patch::new(Source::SelfReport).axis("warmth", 0.5)
 }
 
 /// A backend of the two methods without which there is none. It fails on
@@ -509,7 +513,7 @@ fn stores_futures_and_errors_can_be_sent_and_shared() {
         sendable(store.get_many(&["ada"]));
         sendable(store.upsert_many(vec![snapshot("ada", 1)]));
         sendable(store.update_latest("ada", |_| StateSnapshot::builder()));
-        sendable(store.patch_latest("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0));
+        sendable(store.patch_latest("ada", &warm()));
         sendable(store.get_history("ada", 1));
         sendable(store.delete("ada"));
         sendable(store.health_check());

@@ -17,8 +17,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use attuned_store::{
-    Expected, HistoryMap, MapError, MemoryStore, Mirrored, Source, State, StateSnapshot,
-    StateStore, StateStoreExt,
+    Expected, HistoryMap, MapError, MemoryStore, Mirrored, Patch, Patched, Source, State,
+    StateSnapshot, StateStore, StateStoreExt,
 };
 
 const SCENARIO: &str = "ATTUNED_STORE_ENDING_THREAD";
@@ -423,8 +423,18 @@ const ACTIONS: [(&str, fn()); 30] = [
         let change = |state: Option<&State>| state.unwrap().to_builder().updated_at(9);
         let updated = STORE.update("ada", change).unwrap().unwrap();
         assert_eq!(updated.value.updated_at_unix_ms(), 9);
-        let patch = STORE.patch("ada", &[("warmth", 0.5)], Source::SelfReport, 1.0);
-        assert_eq!(patch.unwrap().unwrap().value.get_axis("warmth"), 0.5);
+        let patch = Patch::new(Source::SelfReport).axis("warmth", 0.5);
+        let Patched::Written { value, revision } = STORE.patch("ada", &patch).unwrap() else {
+            panic!("it sets a value");
+        };
+        assert_eq!(value.get_axis("warmth"), 0.5);
+        let only_first = patch.expecting(Expected::Absent);
+        assert!(STORE.patch("ada", &only_first).is_err());
+        let idle = Patch::new(Source::SelfReport).expecting(Expected::At(revision));
+        assert_eq!(
+            STORE.patch("ada", &idle).unwrap(),
+            Patched::Unchanged { value, revision }
+        );
         assert!(STORE.expire_before(5) >= 1);
         assert_eq!(STORE.user_ids(), ["ada"]);
         assert_eq!(STORE.stats().keys, 1);
@@ -449,8 +459,9 @@ const ACTIONS: [(&str, fn()); 30] = [
         assert!(ready(store.require_latest("ada")).is_ok());
         let change = |state: Option<&State>| state.unwrap().to_builder().updated_at(9);
         assert!(ready(store.update_latest("ada", change)).unwrap().is_some());
-        let patch = ready(store.patch_latest("ada", &[("b", 0.5)], Source::SelfReport, 1.0));
-        assert!(patch.unwrap().is_some());
+        let patch = Patch::new(Source::SelfReport).axis("b", 0.5);
+        let patched = ready(store.patch_latest("ada", &patch)).unwrap();
+        assert!(matches!(patched, Patched::Written { .. }));
         assert!(ready(store.delete("ada")).unwrap());
         assert!(!ready(store.delete("ada")).unwrap());
         ready(store.health_check()).unwrap();

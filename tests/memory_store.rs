@@ -8,10 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use attuned_store::{
-    ConfigError, Expected, MAX_CAPACITY, MAX_HISTORY, MemoryStore, MemoryStoreConfig, Revision,
-    Source, State, StateStore, StoreError, UserIdError, UserIdField,
+    ConfigError, Expected, MAX_CAPACITY, MAX_HISTORY, MemoryStore, MemoryStoreConfig, Patch,
+    Patched, Revision, Source, State, StateStore, StoreError, UserIdError, UserIdField,
 };
-use common::{snapshot, state};
+use common::{copy, snapshot, state};
 
 fn with_history(entries: usize) -> MemoryStore {
     MemoryStore::builder().history(entries).build().unwrap()
@@ -680,7 +680,7 @@ mod user_ids {
         assert_eq!(
             error.to_string(),
             "invalid user id: user_id has '\\n' at byte 5, \
-             but only letters, digits, _ and - are allowed"
+             but only alphanumeric characters, _ and - are allowed"
         );
     }
 
@@ -857,7 +857,7 @@ mod changing {
             let updated = store.update("ada", |current| {
                 let before = current.map(State::updated_at_unix_ms);
                 assert_eq!(before, (at > 1).then_some(at - 1));
-                state(at).to_builder()
+                copy(&state(at))
             });
             let updated = updated.unwrap().expect("it was written");
             assert_eq!(updated.value, state(at));
@@ -889,7 +889,7 @@ mod changing {
         for error in [
             store.update("no id", |_| State::builder()).unwrap_err(),
             store
-                .patch("no id", &[], Source::Inferred, 1.0)
+                .patch("no id", &Patch::new(Source::Inferred))
                 .unwrap_err(),
         ] {
             assert!(matches!(error, StoreError::InvalidUserId(_)), "{error}");
@@ -901,15 +901,24 @@ mod changing {
     #[test]
     fn a_patch_gives_what_it_has_written() {
         let store = with_history(3);
-        let patch = |value| store.patch("ada", &[("warmth", value)], Source::SelfReport, 1.0);
-        for value in [0.25, 0.75] {
-            let patched = patch(value).unwrap().expect("it was written");
-            assert_eq!(patched.value.get_axis("warmth"), value);
-            assert_eq!(store.get_versioned("ada"), Some(patched));
+        let empty = Patch::new(Source::SelfReport);
+        for new in [0.25, 0.75] {
+            let patched = store.patch("ada", &empty.clone().axis("warmth", new));
+            let Patched::Written { value, revision } = patched.unwrap() else {
+                panic!("it sets a value");
+            };
+            assert_eq!(value.get_axis("warmth"), new);
+            let latest = store.get_versioned("ada").unwrap();
+            assert_eq!((latest.value, latest.revision), (value, revision));
         }
-        let nothing = store.patch("ada", &[], Source::SelfReport, 1.0);
-        assert_eq!(nothing.unwrap(), None);
+        let Patched::Unchanged { value, revision } = store.patch("ada", &empty).unwrap() else {
+            panic!("it changes nothing");
+        };
+        let latest = store.get_versioned("ada").unwrap();
+        assert_eq!((latest.value, latest.revision), (value, revision));
+        assert_eq!(store.patch("grace", &empty).unwrap(), Patched::Nobody);
         assert_eq!(store.history("ada", 9).len(), 2);
+        assert_eq!(store.len(), 1);
     }
 
     #[test]

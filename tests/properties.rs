@@ -170,7 +170,7 @@ struct Held {
 
 impl Held {
     fn new(state: State) -> Self {
-        let copy = state.to_builder().build_state().unwrap();
+        let copy = common::copy(&state).build_state().unwrap();
         Self { state, copy }
     }
 }
@@ -306,7 +306,7 @@ impl Session<'_> {
                 let mut read = None;
                 let change = |latest: Option<&State>| -> Option<StateSnapshotBuilder> {
                     read = latest.cloned();
-                    (!declines).then(|| state.to_builder().user_id("another"))
+                    (!declines).then(|| common::copy(&state).user_id("another"))
                 };
                 let written = match interface {
                     Interface::Store | Interface::View => {

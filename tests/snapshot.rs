@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::panic::catch_unwind;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use attuned_store::{
-    Axes, MAX_USER_ID_BYTES, SnapshotError, Source, State, StateSnapshot, StateSnapshotBuilder,
-    UserIdError, validate_user_id,
+    Axes, MAX_AXES, MAX_USER_ID_BYTES, ParseSourceError, SnapshotError, Source, State,
+    StateSnapshot, StateSnapshotBuilder, Timestamp, UserIdError, validate_user_id,
 };
 use proptest::prelude::*;
 
@@ -137,7 +137,7 @@ fn invalid_user_ids_are_refused_with_the_reason() {
     let message = error(builder().user_id("someone@example.org")).to_string();
     assert_eq!(
         message,
-        "user_id has '@' at byte 7, but only letters, digits, _ and - are allowed"
+        "user_id has '@' at byte 7, but only alphanumeric characters, _ and - are allowed"
     );
 }
 
@@ -441,14 +441,14 @@ fn a_state_becomes_a_snapshot_of_any_user() {
 fn a_changed_copy_of_a_state_keeps_the_rest() {
     for builder in small_and_large() {
         let original = builder.build_state().unwrap();
-        assert_eq!(original.to_builder().build_state().unwrap(), original);
+        let copy = || original.to_builder().updated_at(1_000);
+        assert_eq!(copy().build_state().unwrap(), original);
         assert_eq!(
             original.to_builder().build(),
             Err(SnapshotError::MissingUserId)
         );
 
-        let changed = original.to_builder().axis("custom", 0.9);
-        let changed = changed.build_state().unwrap();
+        let changed = copy().axis("custom", 0.9).build_state().unwrap();
         assert_eq!(changed.get_axis("custom"), 0.9);
         assert_eq!(changed.get_axis("warmth"), 0.1);
         assert_eq!(changed.axes().count(), original.axes().count());
@@ -485,15 +485,109 @@ fn a_changed_copy_keeps_the_rest() {
         .axes([("warmth", 0.1), ("custom", 0.2)])
         .build()
         .unwrap();
-    assert_eq!(original.to_builder().build().unwrap(), original);
+    let copy = || original.to_builder().updated_at(1_000);
+    assert_eq!(copy().build().unwrap(), original);
 
-    let changed = original.to_builder().axis("custom", 0.9).build().unwrap();
+    let changed = copy().axis("custom", 0.9).build().unwrap();
     assert!(changed.axes().eq([("custom", 0.9), ("warmth", 0.1)]));
     assert_eq!(changed.user_id(), original.user_id());
     assert_eq!(changed.updated_at_unix_ms(), 1_000);
     assert_eq!(changed.source(), Source::Inferred);
     assert_eq!(changed.confidence(), 0.25);
     assert!(original.axes().eq([("custom", 0.2), ("warmth", 0.1)]));
+}
+
+/// A copy of a state that was observed long ago, or will be in the future, is new.
+#[test]
+fn a_changed_copy_is_of_now_unless_told_otherwise() {
+    let now = || Timestamp::now().as_unix_ms();
+    for at in [i64::MIN, 0, 1_000, i64::MAX] {
+        let original = builder().updated_at(at).build().unwrap();
+        let before = now();
+        let copies = [
+            original.to_builder().build().unwrap().into_state(),
+            original.state().to_builder().build_state().unwrap(),
+        ];
+        let after = now();
+        for copy in copies {
+            assert!(
+                (before..=after).contains(&copy.updated_at_unix_ms()),
+                "{at}"
+            );
+        }
+        let kept = original
+            .to_builder()
+            .updated_at(original.updated_at_unix_ms());
+        assert_eq!(kept.build().unwrap(), original);
+    }
+}
+
+#[test]
+fn times_are_given_and_got_in_milliseconds_or_as_the_standard_library_has_them() {
+    for ms in [0_i64, 1, -1, 1_700_000_000_123, -62_135_596_800_000] {
+        let distance = Duration::from_millis(ms.unsigned_abs());
+        let time = match ms {
+            0.. => UNIX_EPOCH + distance,
+            _ => UNIX_EPOCH - distance,
+        };
+        let of_ms = builder().updated_at(ms).build().unwrap();
+        assert_eq!(of_ms.updated_at_unix_ms(), ms);
+        assert_eq!(of_ms.updated_at_time(), time);
+        assert_eq!(of_ms.state().updated_at_time(), time);
+        assert_eq!(builder().updated_at(time).build().unwrap(), of_ms);
+        let timestamp = Timestamp::from(time);
+        assert_eq!(builder().updated_at(timestamp).build().unwrap(), of_ms);
+    }
+    for ms in [i64::MIN, i64::MAX] {
+        let end = builder().updated_at(ms).build().unwrap();
+        let _ = end.updated_at_time();
+        assert_eq!(end.updated_at_unix_ms(), ms);
+    }
+}
+
+#[test]
+fn a_state_may_have_so_many_axes_and_no_more() {
+    let axes = |count: usize| (0..count).map(|n| (format!("axis_{n}"), 0.25));
+    let full = builder().axes(axes(MAX_AXES)).build().unwrap();
+    assert_eq!(full.axes().count(), MAX_AXES);
+    assert_eq!(full.get_axis_opt("axis_1023"), Some(0.25));
+
+    let too_many = SnapshotError::TooManyAxes { max: 1_024 };
+    assert_eq!(
+        too_many.to_string(),
+        "axes are too many: at most 1024 are allowed"
+    );
+    for builder in [
+        builder().axes(axes(MAX_AXES + 1)),
+        full.to_builder().axis("one_more", 0.5),
+        // However many come, and whatever comes after them.
+        builder().axes((0..).map(|n: u64| (format!("axis_{n}"), 0.25))),
+        builder()
+            .axes(axes(10_000))
+            .axis("axis_1", 0.5)
+            .axes(axes(9)),
+    ] {
+        assert_eq!(builder.clone().build_state(), Err(too_many.clone()));
+        assert_eq!(error(builder), too_many);
+    }
+
+    // An axis that is set again takes no more room.
+    let again = (0..20).fold(builder(), |builder, _| builder.axes(axes(MAX_AXES)));
+    assert_eq!(again.build().unwrap(), full);
+}
+
+#[test]
+fn a_source_is_parsed_from_the_name_that_it_is_displayed_as() {
+    for source in [Source::SelfReport, Source::Inferred, Source::Mixed] {
+        assert_eq!(source.to_string().parse(), Ok(source));
+    }
+    let long = "é".repeat(1_000);
+    for name in ["", "SelfReport", "self-report", " mixed", &long] {
+        let error: ParseSourceError = name.parse::<Source>().unwrap_err();
+        assert!(error.to_string().contains("self_report, inferred or mixed"));
+        assert!(error.to_string().len() < 200);
+        assert!(name.starts_with(error.name.trim_end_matches('…')));
+    }
 }
 
 #[test]
@@ -659,9 +753,9 @@ proptest! {
             prop_assert_eq!(rest.next().is_some(), left > 0);
         }
 
-        prop_assert_eq!(&snapshot.to_builder().build().unwrap(), &snapshot);
+        prop_assert_eq!(&snapshot.to_builder().updated_at(1_000).build().unwrap(), &snapshot);
         let state = snapshot.state();
-        prop_assert_eq!(&state.to_builder().build_state().unwrap(), state);
+        prop_assert_eq!(&state.to_builder().updated_at(1_000).build_state().unwrap(), state);
         prop_assert!(state.axes().eq(snapshot.axes()));
     }
 

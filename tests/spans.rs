@@ -340,7 +340,7 @@ fn an_error_is_recorded_in_place_of_the_outcome() {
     let error = (
         "error",
         "text invalid user id: user_id has '@' at byte 3, \
-         but only letters, digits, _ and - are allowed",
+         but only alphanumeric characters, _ and - are allowed",
     );
     assert_eq!(
         observe(|| ask_with_invalid_id(&store)),

@@ -7,7 +7,7 @@ mod threads;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst, fence};
 
-use attuned_store::{Expected, MemoryStore, Revision, Source, State, Stats};
+use attuned_store::{Expected, MemoryStore, Patch, Revision, Source, State, Stats};
 use common::snapshot;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -149,8 +149,8 @@ fn run(store: &MemoryStore, count: &mut Count, step: &Step, retention: u64) {
             count.insert(user, retention);
         }
         Step::Patch(user) => {
-            let axes = [("warmth", 0.5)];
-            store.patch(user, &axes, Source::SelfReport, 1.0).unwrap();
+            let patch = Patch::new(Source::SelfReport).axis("warmth", 0.5);
+            store.patch(user, &patch).unwrap();
             count.insert(user, retention);
         }
         Step::Remove(user) => {

@@ -4,9 +4,10 @@
 #![cfg(feature = "serde")]
 
 use std::fmt::Debug;
+use std::io::{self, Read};
 
 use attuned_core::StateSnapshot as Published;
-use attuned_store::{Source, StateSnapshot};
+use attuned_store::{MAX_AXES, Source, State, StateSnapshot, Timestamp};
 use proptest::prelude::*;
 use serde::de::value::MapDeserializer;
 use serde::de::{Deserializer, IntoDeserializer, Visitor};
@@ -279,6 +280,128 @@ fn what_the_json_parser_refuses_is_refused_in_its_words() {
     assert!(serde_json::from_str::<StateSnapshot>(&nested).is_err());
 }
 
+/// A state has the form of a snapshot without the user id.
+#[test]
+fn a_state_is_a_snapshot_without_its_user() {
+    let snapshot: StateSnapshot = serde_json::from_str(VALID).unwrap();
+    let without = altered(r#""user_id":"dev_42","#, "");
+    assert_eq!(serde_json::to_string(snapshot.state()).unwrap(), without);
+    let in_order = r#"[-5,"inferred",0.25,{"formality":0.614,"my_axis":1.0,"warmth":0.0}]"#;
+    // A user id is an unknown field, whatever it is.
+    let wrong_id = altered("dev_42", "not an id");
+    for document in [without.as_str(), in_order, VALID, &wrong_id] {
+        let state: State = serde_json::from_str(document).unwrap();
+        assert_eq!(&state, snapshot.state(), "{document}");
+        assert!(serde_json::from_str::<StateSnapshot>(document).is_ok() == (document == VALID));
+    }
+    let binary = postcard::to_allocvec(snapshot.state()).unwrap();
+    assert_eq!(
+        &postcard::from_bytes::<State>(&binary).unwrap(),
+        snapshot.state()
+    );
+    let binary_snapshot = postcard::to_allocvec(&snapshot).unwrap();
+    assert!(binary_snapshot.ends_with(&binary));
+
+    for (from, to, named) in [
+        (r#""updated_at_unix_ms":-5,"#, "", "`updated_at_unix_ms`"),
+        (
+            r#""confidence":0.25"#,
+            r#""confidence":0.25,"confidence":0"#,
+            "`confidence`",
+        ),
+        ("0.614", "1.5", r#"axis "formality""#),
+        ("inferred", "guessed", "source"),
+    ] {
+        let error = serde_json::from_str::<State>(&altered(from, to)).unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+    }
+    let error = serde_json::from_str::<State>("5").unwrap_err();
+    assert!(error.to_string().contains("expected a state"), "{error}");
+}
+
+#[test]
+fn a_timestamp_is_its_milliseconds() {
+    for ms in [i64::MIN, -1, 0, i64::MAX] {
+        let json = serde_json::to_string(&Timestamp::from(ms)).unwrap();
+        assert_eq!(json, ms.to_string());
+        let read: Timestamp = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.as_unix_ms(), ms);
+    }
+}
+
+/// How many axes [`ManyAxes`] has: far more than should be read.
+const NAMES: u64 = 100_000;
+
+/// A document with very many axes.
+struct ManyAxes {
+    left: Vec<u8>,
+    next: u64,
+    one_name: bool,
+}
+
+impl ManyAxes {
+    fn new(one_name: bool) -> Self {
+        let start = VALID.split_once("{\"formality\"").unwrap().0;
+        let left = [start, "{"].concat().into_bytes();
+        let next = 0;
+        Self {
+            left,
+            next,
+            one_name,
+        }
+    }
+}
+
+impl Read for ManyAxes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left.is_empty() {
+            // Nobody should read so far that there are too many.
+            assert!(self.one_name || self.next <= 4 * MAX_AXES as u64);
+            if self.next > NAMES {
+                return Ok(0);
+            }
+            if self.next == NAMES {
+                self.left.extend(b"\"warmth\":0.5}}");
+            } else {
+                let name = if self.one_name { 0 } else { self.next };
+                self.left.extend(format!("\"axis_{name}\":0.5,").bytes());
+            }
+            self.next += 1;
+        }
+        let count = buffer.len().min(self.left.len());
+        buffer[..count].copy_from_slice(&self.left[..count]);
+        self.left.drain(..count);
+        Ok(count)
+    }
+}
+
+#[test]
+fn reading_stops_where_there_are_too_many_axes() {
+    let error = serde_json::from_reader::<_, StateSnapshot>(ManyAxes::new(false));
+    let error = error.unwrap_err();
+    assert!(error.is_data(), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.starts_with("axes are too many: at most 1024 are allowed"),
+        "{message}"
+    );
+
+    let axes = |count: usize| {
+        let axes: Vec<_> = (0..count).map(|n| format!("\"axis_{n}\":0.5")).collect();
+        altered(r#""warmth":0.0"#, &axes.join(","))
+    };
+    // Two are there already.
+    let full: StateSnapshot = serde_json::from_str(&axes(MAX_AXES - 2)).unwrap();
+    assert_eq!(full.axes().count(), MAX_AXES);
+    let json = serde_json::to_string(&full).unwrap();
+    assert_eq!(serde_json::from_str::<StateSnapshot>(&json).unwrap(), full);
+    assert!(serde_json::from_str::<StateSnapshot>(&axes(MAX_AXES - 1)).is_err());
+
+    // One axis, however often.
+    let twice: StateSnapshot = serde_json::from_reader(ManyAxes::new(true)).unwrap();
+    assert!(twice.axes().eq([("axis_0", 0.5), ("warmth", 0.5)]));
+}
+
 /// A reader of a stream tells an incomplete document from a wrong one by this.
 #[test]
 fn a_document_that_ends_too_early_is_reported_as_such() {
@@ -326,7 +449,7 @@ fn messages_say_what_was_found_and_what_belongs_there() {
         ),
         (
             altered("dev_42", "dev 42"),
-            "user_id has ' ' at byte 3, but only letters, digits, _ and - are allowed",
+            "user_id has ' ' at byte 3, but only alphanumeric characters, _ and - are allowed",
         ),
     ] {
         let message = message(document);

@@ -6,7 +6,8 @@ use attuned_store_v1::StoreError as PublishedError;
 use crate::{SnapshotError, StoreError, UserIdError};
 
 /// What breaks a rule becomes the [`ValidationError`] of that rule, an absent
-/// user an absent user, and all else `Internal` with the error as its source.
+/// user an absent user, and all else `Internal` with the error as its source. There is
+/// no [`ValidationError`] of too many axes.
 ///
 /// An axis name in a [`ValidationError`] is only the start of one that is too
 /// long.
@@ -44,9 +45,9 @@ fn from_snapshot_error(error: SnapshotError) -> PublishedError {
         SnapshotError::AxisOutOfRange { axis, value } => {
             ValidationError::AxisOutOfRange { axis, value }
         }
-        // The published errors have none for it.
-        unknown @ SnapshotError::UnknownSource { .. } => {
-            return PublishedError::internal_with_source(unknown.to_string(), unknown);
+        // The published errors have none for these.
+        other @ (SnapshotError::UnknownSource { .. } | SnapshotError::TooManyAxes { .. }) => {
+            return PublishedError::internal_with_source(other.to_string(), other);
         }
     };
     published.into()

@@ -9,7 +9,9 @@
 //!
 //! # Snapshots
 //!
-//! The two snapshots have the same parts, the same rules and the same JSON. The
+//! The two snapshots have the same parts, the same rules and the same JSON, except that
+//! the published one may have any number of axes, and this crate's
+//! [`MAX_AXES`](crate::MAX_AXES). The
 //! published one has public fields, so it can break the rules: converting it is
 //! a [`TryFrom`] with [`SnapshotError`](crate::SnapshotError). A
 //! [`StateSnapshot`](crate::StateSnapshot) is always valid: the way there is a

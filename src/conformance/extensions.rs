@@ -2,7 +2,7 @@
 
 use super::report::Clause;
 use super::trial::{Checked, Stop, Trial, broken, build, same, snapshot, succeeds};
-use crate::{Source, State, StateSnapshot, StateStoreExt, StoreError};
+use crate::{Patch, Patched, Source, State, StateSnapshot, StateStoreExt, StoreError};
 
 pub(super) static CLAUSES: &[Clause] = &[
     Clause::new(
@@ -131,19 +131,19 @@ async fn patch(trial: &Trial<'_>) -> Checked {
         (&[("warmth", 0.9), ("formality", 0.7)], Source::Mixed, 0.6),
     ];
     for ((axes, source, confidence), (left, origin, trust)) in steps.into_iter().zip(expected) {
-        let result = trial
-            .store
-            .patch_latest(&user, axes, source, confidence)
-            .await;
-        let written = succeeds("patch_latest", result)?;
+        let patch = Patch::new(source).confidence(confidence);
+        let patch = patch.axes(axes.iter().copied());
+        let result = trial.store.patch_latest(&user, &patch).await;
+        let written = match succeeds("patch_latest", result)? {
+            Patched::Written { value, revision } => (value, revision),
+            outcome => return broken(format!("patch_latest returned {outcome:?}")),
+        };
         same(
             "get_latest_versioned, beside what patch_latest returned",
-            &trial.versioned(&user).await?,
-            &written,
+            &trial.versioned(&user).await?.as_ref(),
+            &Some(&written),
         )?;
-        let Some(written) = written.map(|written| written.0) else {
-            return broken("patch_latest returned None, as if there were nothing to change");
-        };
+        let (written, _) = written;
         let expected = StateSnapshot::builder()
             .user_id(&user)
             .updated_at(written.updated_at_unix_ms())

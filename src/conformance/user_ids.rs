@@ -9,7 +9,7 @@ use crate::{MAX_USER_ID_BYTES, Result as StoreResult, StoreError, validate_user_
 pub(super) static CLAUSES: &[Clause] = &[
     Clause::new(
         "user_ids.accepted",
-        "A user id has 1 to 256 bytes: letters and digits of any script, underscores and hyphens.",
+        "A user id has 1 to 256 bytes: alphanumeric characters of any script, underscores and hyphens.",
         |trial| Box::pin(accepted(trial)),
     ),
     Clause::new(

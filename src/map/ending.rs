@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 use super::key::BorrowedKey;
 use super::small_value::Mirroring;
 use super::{HistoryMap, MapError, read};
-use crate::revision::Expected;
+use crate::revision::{Expected, Revision};
 use crate::sync::epochs;
 use crate::versioned::Versioned;
 
@@ -51,17 +51,25 @@ where
     pub(super) fn ending_update(
         &self,
         key: &str,
-        mut change: impl FnMut(Option<&V>) -> Option<V>,
+        expected: Expected,
+        mut change: impl FnMut(Option<(&V, Revision)>) -> Option<V>,
     ) -> Result<Option<Versioned<V>>, MapError> {
         loop {
             let current =
                 epochs::elsewhere(|| self.get_versioned(key)).ok_or(MapError::ThreadEnding)?;
-            let Some(value) = change(current.as_ref().map(|current| &current.value)) else {
+            let there = Expected::from(current.as_ref());
+            if expected != Expected::Any && expected != there {
+                let actual = current.map(|current| current.revision);
+                return Err(self.conflict(expected, actual));
+            }
+            let found = current
+                .as_ref()
+                .map(|current| (&current.value, current.revision));
+            let Some(value) = change(found) else {
                 return Ok(None);
             };
-            let expected = Expected::from(current.as_ref());
             let written = epochs::elsewhere(|| {
-                let written = self.write(key, || SmolStr::new(key), value.clone(), expected)?;
+                let written = self.write(key, || SmolStr::new(key), value.clone(), there)?;
                 Ok(written.with(value))
             });
             match written.unwrap_or(Err(MapError::ThreadEnding)) {

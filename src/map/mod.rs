@@ -111,7 +111,18 @@ pub(crate) use self::builder::Settings;
 /// No cost depends on the number of keys or threads, with two exceptions: reclamation looks
 /// at every thread now and then (at one in 4 to 32 superseding writes, the more rarely the
 /// more threads there are); and a removal does so some five times, and issues a
-/// system call (on Linux `membarrier`) that interrupts all cores on which this process runs.
+/// system call (on Linux `membarrier`) that interrupts all cores on which this process runs. A
+/// seccomp filter that comes to forbid that call after the first map was made aborts the
+/// process at the first removal (papaya 0.2.5 with seize 0.5.1). Forbid it from the start, or
+/// build papaya without its feature `fast-barrier`.
+///
+/// What visits all keys ([`for_each`](Self::for_each), [`keys`](Self::keys),
+/// [`retain`](Self::retain), [`clear`](Self::clear), [`stats`](Self::stats)) goes over the
+/// table, which has room for the most keys that there ever were: it does not shrink. After a
+/// peak of 1,000,000 keys the table stays at 18 MB, and each such call takes tens of
+/// milliseconds, however few keys are left. A new map is the way out. An empty map takes
+/// 18 kB, and 500 bytes more for each thread that has used it: with a map for each of very
+/// many tenants that counts, and one map with the tenant in the key is smaller.
 ///
 /// # Memory
 ///
@@ -380,12 +391,24 @@ where
     pub fn update(
         &self,
         key: &str,
-        change: impl FnMut(Option<&V>) -> Option<V>,
+        mut change: impl FnMut(Option<&V>) -> Option<V>,
+    ) -> Result<Option<Versioned<V>>, MapError> {
+        self.update_if(key, Expected::Any, |found| {
+            change(found.map(|(value, _)| value))
+        })
+    }
+
+    /// The same on a condition, with a `change` that is told the revision, too.
+    pub(crate) fn update_if(
+        &self,
+        key: &str,
+        expected: Expected,
+        change: impl FnMut(Option<(&V, Revision)>) -> Option<V>,
     ) -> Result<Option<Versioned<V>>, MapError> {
         if !self.usable() {
-            return self.ending_update(key, change);
+            return self.ending_update(key, expected, change);
         }
-        self.change(key, change)
+        self.change(key, expected, change)
     }
 
     /// Removes a key with its latest value and its history. Returns a clone of that

@@ -95,14 +95,16 @@ where
         }
     }
 
-    /// Replaces the latest value of `key` by what `change` makes of it.
+    /// Replaces the latest value of `key` by what `change` makes of it, if what is there is
+    /// what is expected.
     ///
     /// Takes effect like [`write`](Self::write), in the place of the very version, or of
     /// the absence, that `change` has seen; if `change` declines, where that was seen.
     pub(super) fn change(
         &self,
         key: &str,
-        mut change: impl FnMut(Option<&V>) -> Option<V>,
+        expected: Expected,
+        mut change: impl FnMut(Option<(&V, Revision)>) -> Option<V>,
     ) -> Result<Option<Versioned<V>>, MapError> {
         let pinned = self.timelines.pin();
         loop {
@@ -112,6 +114,7 @@ where
                 (value.clone(), Unpublished::Value(value), words)
             };
             let Some(timeline) = pinned.get(&BorrowedKey(key)) else {
+                self.expect_absence(expected)?;
                 let Some(value) = change(None) else {
                     return Ok(None);
                 };
@@ -124,7 +127,9 @@ where
             let guard = epochs::enter();
             let head = timeline.latest(&guard);
             if let Some(current) = head.as_ref() {
-                let Some(value) = change(Some(current.value())) else {
+                self.expect_version(timeline, current, expected)?;
+                let revision = self.revision(timeline, current.sequence());
+                let Some(value) = change(Some((current.value(), revision))) else {
                     return Ok(None);
                 };
                 let (value, next, words) = prepare(value);
@@ -302,7 +307,7 @@ where
     }
 
     #[cold]
-    fn conflict(&self, expected: Expected, actual: Option<Revision>) -> MapError {
+    pub(super) fn conflict(&self, expected: Expected, actual: Option<Revision>) -> MapError {
         self.tally.conflict();
         MapError::Conflict { expected, actual }
     }

@@ -10,9 +10,9 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use crate::map::{DefaultHashBuilder, HistoryMap, Mirrored, Stats, View};
-use crate::patch::Patch;
+use crate::patch::{Patch, Patched};
 use crate::revision::{Expected, Revision};
-use crate::snapshot::{Source, State, StateSnapshot, StateSnapshotBuilder, validate_user_id};
+use crate::snapshot::{State, StateSnapshot, StateSnapshotBuilder, validate_user_id};
 use crate::store::{Result, StoreError};
 use crate::versioned::Versioned;
 
@@ -267,11 +267,22 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
         R: Into<Option<StateSnapshotBuilder>>,
     {
         validate_user_id(user_id)?;
+        self.update_if(user_id, Expected::Any, |current| {
+            change(current.map(|(state, _)| state)).into()
+        })
+    }
+
+    /// As [`update`](Self::update), of an id that is valid, on a condition.
+    fn update_if(
+        &self,
+        user_id: &str,
+        expected: Expected,
+        mut change: impl FnMut(Option<(&State, Revision)>) -> Option<StateSnapshotBuilder>,
+    ) -> Result<Option<Versioned<State>>> {
         let mut invalid = None;
-        let updated = self.users().update(user_id, |current| {
+        let updated = self.users().update_if(user_id, expected, |current| {
             invalid = None;
-            let builder = change(current).into()?;
-            builder
+            change(current)?
                 .build_state()
                 .map_err(|error| invalid = Some(error))
                 .ok()
@@ -282,23 +293,51 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
         }
     }
 
-    /// Changes the named axes of a user's latest state and leaves the others,
-    /// atomically like [`update`](Self::update), by the rule of
-    /// [`patch_latest`](crate::StateStoreExt::patch_latest): explicit values
-    /// win. Returns what was written, or `None` if there was nothing to change.
+    /// Makes the changes of a [`Patch`] in a user's latest state and leaves the other axes,
+    /// atomically like [`update`](Self::update). [`Patch`] documents the rule: explicit
+    /// values win. Patching nobody makes a user, of the values that the patch sets.
+    ///
+    /// The id and the patch are checked before anything is looked up. Takes time linear in
+    /// the number of axes of both.
     ///
     /// # Errors
     ///
-    /// Those of [`update`](Self::update).
-    pub fn patch(
-        &self,
-        user_id: &str,
-        axes: &[(&str, f32)],
-        source: Source,
-        confidence: f32,
-    ) -> Result<Option<Versioned<State>>> {
-        let patch = Patch::new(user_id, axes, source, confidence)?;
-        self.update(user_id, |current| patch.over(current))
+    /// [`StoreError::InvalidUserId`]; [`StoreError::InvalidSnapshot`] if the patch breaks a
+    /// rule, or leads to more than [`MAX_AXES`](crate::MAX_AXES) axes;
+    /// [`StoreError::Conflict`] if what is there is not what the patch
+    /// [expects](Patch::expecting); and those of [`insert`](Self::insert). Nothing has changed
+    /// then.
+    ///
+    /// ```
+    /// use attuned_store::{MemoryStore, Patch, Patched, Source};
+    ///
+    /// let store = MemoryStore::default();
+    /// let patch = Patch::new(Source::Inferred).confidence(0.6).axis("warmth", 0.2);
+    /// match store.patch("ada", &patch)? {
+    ///     Patched::Written { revision, .. } => println!("written as {revision}"),
+    ///     Patched::Unchanged { revision, .. } => println!("still {revision}"),
+    ///     Patched::Nobody => println!("nobody, and nothing to make one of"),
+    /// }
+    /// # Ok::<(), attuned_store::StoreError>(())
+    /// ```
+    pub fn patch(&self, user_id: &str, patch: &Patch) -> Result<Patched<State>> {
+        validate_user_id(user_id)?;
+        let patch = patch.checked()?;
+        let mut left = Patched::Nobody;
+        let written = self.update_if(user_id, patch.expected, |current| {
+            let changed = patch.over(current.map(|(state, _)| state));
+            if changed.is_none() {
+                left = current.map_or(Patched::Nobody, |(state, revision)| Patched::Unchanged {
+                    value: state.clone(),
+                    revision,
+                });
+            }
+            changed
+        })?;
+        Ok(written.map_or(left, |written| Patched::Written {
+            value: written.value,
+            revision: written.revision,
+        }))
     }
 
     /// Removes a user's latest state and history together; true if there was
@@ -326,7 +365,8 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
 
     /// Removes each user whose latest state `keep` does not want to keep,
     /// latest and history together, and returns how many those were. As
-    /// [`HistoryMap::retain`]: what is written after `keep` has decided is never lost.
+    /// [`HistoryMap::retain`]: what is written after `keep` has decided is never lost, and a
+    /// `keep` that writes the user and then rejects it is asked without end.
     ///
     /// ```
     /// # use attuned_store::{MemoryStore, StateSnapshot, StoreError};

@@ -14,13 +14,14 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::iter::FusedIterator;
+use std::slice;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use super::validate::{
-    MAX_AXIS_NAME_BYTES, SnapshotError, validate_axis_name, validate_axis_value,
+    MAX_AXES, MAX_AXIS_NAME_BYTES, SnapshotError, validate_axis_name, validate_axis_value,
 };
 
 /// The names that pack into one byte, sorted.
@@ -72,13 +73,13 @@ const MAX_PACKED_LEN: usize = MIN_PACKED_LEN + MAX_AXIS_NAME_BYTES;
 
 /// The name of an axis that is yet to be packed, valid or not.
 #[derive(Clone)]
-pub(super) enum AxisName {
+pub(crate) enum AxisName {
     Canonical { index: u8, name: &'static str },
     Custom(SmolStr),
 }
 
 impl AxisName {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         // Faster than a binary search: most of the names differ in length.
         match CANONICAL
             .iter()
@@ -90,10 +91,17 @@ impl AxisName {
         }
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Canonical { name, .. } => name,
             Self::Custom(name) => name,
+        }
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), SnapshotError> {
+        match self {
+            Self::Canonical { .. } => Ok(()),
+            Self::Custom(name) => validate_axis_name(name),
         }
     }
 
@@ -106,8 +114,88 @@ impl AxisName {
     }
 }
 
-/// Axes that are yet to be packed, in the order in which they were given.
-pub(super) type AxisList = SmallVec<[(AxisName, f32); INLINE_AXES]>;
+/// What was said of axes, in the order in which it was said, all of it yet to be checked.
+///
+/// However much is said, a list does not grow beyond [`LIST_BOUND`].
+#[derive(Clone)]
+pub(crate) struct AxisList<V = f32>(SmallVec<[(AxisName, V); INLINE_AXES]>);
+
+/// How many entries a list may have. With twice as many as there may be axes, those that
+/// are said anew need not be looked for at each entry.
+const LIST_BOUND: usize = 2 * MAX_AXES;
+
+impl<V> Default for AxisList<V> {
+    fn default() -> Self {
+        Self(SmallVec::new())
+    }
+}
+
+impl<V: Copy> AxisList<V> {
+    /// Adds an entry, which counts in the place of an earlier one of the same name.
+    ///
+    /// Fails if there are too many names. Then the entry is left out, and
+    /// [`sorted`](Self::sorted) fails, too, whatever comes.
+    pub(crate) fn push(&mut self, name: AxisName, value: V) -> Result<(), SnapshotError> {
+        if self.0.len() >= LIST_BOUND {
+            self.sort();
+            if self.0.len() > MAX_AXES {
+                // So many stay that there are too many.
+                self.0.truncate(MAX_AXES + 1);
+                return Err(SnapshotError::TooManyAxes { max: MAX_AXES });
+            }
+        }
+        self.0.push((name, value));
+        Ok(())
+    }
+
+    /// Adds several entries. Takes no more of them once there are too many names.
+    pub(crate) fn extend<N: AsRef<str>>(&mut self, entries: impl IntoIterator<Item = (N, V)>) {
+        let entries = entries.into_iter();
+        // The iterator may claim anything.
+        self.0.reserve(entries.size_hint().0.min(MAX_AXES));
+        for (name, value) in entries {
+            if self.push(AxisName::new(name.as_ref()), value).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// The entries that count, in the order of their names, which are not checked.
+    ///
+    /// Takes linear time for entries that are sorted already.
+    pub(crate) fn sorted(mut self) -> Result<Self, SnapshotError> {
+        self.sort();
+        if self.0.len() > MAX_AXES {
+            return Err(SnapshotError::TooManyAxes { max: MAX_AXES });
+        }
+        Ok(self)
+    }
+
+    /// Sorts by name, and leaves the last entry of each.
+    fn sort(&mut self) {
+        // Stable, so that the last one given is the last one of its name.
+        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.0.dedup_by(|(name, value), (kept, kept_value)| {
+            let same = name.cmp(kept).is_eq();
+            if same {
+                *kept_value = *value;
+            }
+            same
+        });
+    }
+
+    pub(crate) fn iter(&self) -> slice::Iter<'_, (AxisName, V)> {
+        self.0.iter()
+    }
+}
+
+/// Shows all entries, also those that no longer count.
+impl<V: fmt::Debug> fmt::Debug for AxisList<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.0.iter().map(|(name, value)| (name.as_str(), value));
+        f.debug_list().entries(entries).finish()
+    }
+}
 
 /// Valid axes with distinct names, in the order of the names.
 pub(super) enum PackedAxes {
@@ -117,32 +205,23 @@ pub(super) enum PackedAxes {
 }
 
 impl PackedAxes {
-    /// Sorts and packs. Of several axes with one name the last one counts.
+    /// Sorts, checks and packs. Of several axes with one name the last one counts.
     ///
     /// Takes linear time for axes that are sorted already.
-    pub(super) fn pack(mut axes: AxisList) -> Result<Self, SnapshotError> {
-        // Stable, so that the last one given is the last one of its name.
-        axes.sort_by(|(a, _), (b, _)| a.cmp(b));
-        axes.dedup_by(|(name, value), (kept, kept_value)| {
-            let same = name.cmp(kept).is_eq();
-            if same {
-                *kept_value = *value;
-            }
-            same
-        });
-
+    pub(super) fn pack(axes: AxisList) -> Result<Self, SnapshotError> {
+        let axes = axes.sorted()?;
         let mut packed_len = 0;
-        for (name, value) in &axes {
+        for (name, value) in axes.iter() {
+            name.validate()?;
+            validate_axis_value(name.as_str(), *value)?;
             packed_len += MIN_PACKED_LEN;
             if let AxisName::Custom(name) = name {
-                validate_axis_name(name)?;
                 packed_len += name.len();
             }
-            validate_axis_value(name.as_str(), *value)?;
         }
 
         let mut bytes = SmallVec::<[u8; INLINE_BYTES]>::with_capacity(packed_len);
-        for (name, value) in &axes {
+        for (name, value) in axes.iter() {
             match name {
                 AxisName::Canonical { index, .. } => bytes.push(*index),
                 AxisName::Custom(name) => {
@@ -236,8 +315,6 @@ impl fmt::Debug for Axes<'_> {
 
 #[cfg(all(test, not(attuned_loom)))]
 mod tests {
-    use smallvec::smallvec;
-
     use super::*;
 
     #[test]
@@ -254,14 +331,40 @@ mod tests {
     #[test]
     fn every_canonical_name_packs_into_one_byte() {
         for name in CANONICAL {
-            let packed = PackedAxes::pack(smallvec![(AxisName::new(name), 0.25)]).unwrap();
-            let PackedAxes::Inline(len, bytes) = packed else {
+            let mut list = AxisList::default();
+            list.extend([(name, 0.25)]);
+            let PackedAxes::Inline(len, bytes) = PackedAxes::pack(list).unwrap() else {
                 panic!("{name} takes an allocation");
             };
             assert_eq!(usize::from(len), MIN_PACKED_LEN, "{name}");
             let axes = Axes::of_packed(&bytes[..MIN_PACKED_LEN]);
             assert_eq!(axes.collect::<Vec<_>>(), [(name, 0.25)]);
         }
+    }
+
+    #[test]
+    fn a_list_is_bounded_whatever_comes() {
+        let mut list = AxisList::default();
+        list.extend((0..).map(|n: u64| (format!("axis_{n}"), 0.25)));
+        assert!(list.iter().len() <= LIST_BOUND);
+        for _ in 0..3 * LIST_BOUND {
+            let _ = list.push(AxisName::new("warmth"), 0.25);
+            assert!(list.iter().len() <= LIST_BOUND);
+        }
+        let too_many = SnapshotError::TooManyAxes { max: MAX_AXES };
+        assert_eq!(PackedAxes::pack(list).err(), Some(too_many));
+    }
+
+    #[test]
+    fn what_is_said_anew_takes_no_room() {
+        let mut list = AxisList::default();
+        for round in 0..8 {
+            list.extend((0..MAX_AXES).map(|n| (format!("axis_{n}"), f64::from(round))));
+            assert!(list.iter().len() <= LIST_BOUND);
+        }
+        let list = list.sorted().unwrap();
+        assert_eq!(list.iter().len(), MAX_AXES);
+        assert!(list.iter().all(|(_, value)| *value == 7.0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::axes::{AxisList, AxisName, PackedAxes};
 use super::validate::{SnapshotError, validate_confidence, validate_user_id};
 use super::{Redacted, Source, State, StateSnapshot};
-use crate::clock::unix_ms_now;
+use crate::timestamp::Timestamp;
 
 /// Collects the parts of a [`StateSnapshot`] or of a [`State`].
 ///
@@ -34,7 +34,7 @@ use crate::clock::unix_ms_now;
 #[must_use = "a builder does nothing until `build` or `build_state` is called"]
 pub struct StateSnapshotBuilder {
     pub(super) user_id: Option<SmolStr>,
-    pub(super) updated_at_unix_ms: Option<i64>,
+    pub(super) updated_at: Option<Timestamp>,
     pub(super) source: Source,
     pub(super) confidence: f32,
     pub(super) axes: AxisList,
@@ -46,24 +46,23 @@ impl Default for StateSnapshotBuilder {
     fn default() -> Self {
         Self {
             user_id: None,
-            updated_at_unix_ms: None,
+            updated_at: None,
             source: Source::default(),
             confidence: 1.0,
-            axes: AxisList::new(),
+            axes: AxisList::default(),
         }
     }
 }
 
 impl StateSnapshotBuilder {
     /// Sets the user that the state is of, by an id of 1 to
-    /// [`MAX_USER_ID_BYTES`](crate::MAX_USER_ID_BYTES) bytes: letters and digits
-    /// of any script, underscores and hyphens.
+    /// [`MAX_USER_ID_BYTES`](crate::MAX_USER_ID_BYTES) bytes: characters that
+    /// [`char::is_alphanumeric`] accepts, underscores and hyphens.
     ///
-    /// A letter or digit is a character that [`char::is_alphanumeric`] accepts.
-    /// Those include numbers such as `①` and `½`. They exclude accents, viramas
-    /// and tone marks that are characters of their own, and so words such as
-    /// `हिन्दी` and `น้ำ`, and `é` where it is decomposed (NFD).
-    /// [`validate_user_id`] has examples.
+    /// Those are the letters of all scripts and everything that counts, such as `①` and `½`.
+    /// Accents, viramas and tone marks that are characters of their own are not among them,
+    /// and so words such as `हिन्दी` and `น้ำ` are no ids, nor is `é` where it is decomposed
+    /// (NFD). [`validate_user_id`] has examples.
     ///
     /// Allocates nothing for an id of at most 23 bytes, and once for a longer one.
     pub fn user_id(mut self, user_id: impl AsRef<str>) -> Self {
@@ -71,11 +70,11 @@ impl StateSnapshotBuilder {
         self
     }
 
-    /// Sets when the state was observed, in milliseconds since the Unix epoch;
-    /// negative before it. By default it is the time of building, by the system's
-    /// clock.
-    pub fn updated_at(mut self, unix_ms: i64) -> Self {
-        self.updated_at_unix_ms = Some(unix_ms);
+    /// Sets when the state was observed: in milliseconds since the Unix epoch, negative
+    /// before it, or as a [`SystemTime`](std::time::SystemTime). By default it is the time
+    /// of building, by the system's clock; of a changed copy, too.
+    pub fn updated_at(mut self, time: impl Into<Timestamp>) -> Self {
+        self.updated_at = Some(time.into());
         self
     }
 
@@ -98,22 +97,24 @@ impl StateSnapshotBuilder {
     ///
     /// The builder has room for eight axes and keeps more in an allocation. A name
     /// of more than 23 bytes that is not canonical in Attuned takes another one,
-    /// which building frees.
+    /// which building frees. There may be [`MAX_AXES`](crate::MAX_AXES) axes; what a builder
+    /// has of more is bounded, and building refuses it.
     pub fn axis(mut self, name: impl AsRef<str>, value: f32) -> Self {
-        self.axes.push((AxisName::new(name.as_ref()), value));
+        // Building tells if there is no room.
+        let _ = self.axes.push(AxisName::new(name.as_ref()), value);
         self
     }
 
     /// Sets the values of several axes, each like [`axis`](Self::axis).
+    ///
+    /// Takes no more from the iterator when there are more axes than there may be, so it
+    /// ends even if that does not.
     pub fn axes<I, N>(mut self, axes: I) -> Self
     where
         I: IntoIterator<Item = (N, f32)>,
         N: AsRef<str>,
     {
-        self.axes.extend(
-            axes.into_iter()
-                .map(|(name, value)| (AxisName::new(name.as_ref()), value)),
-        );
+        self.axes.extend(axes);
         self
     }
 
@@ -125,8 +126,8 @@ impl StateSnapshotBuilder {
     ///
     /// # Errors
     ///
-    /// The first of these that is wrong: the user id, the confidence, the axes
-    /// in the order of their names. Each error says what the part must be.
+    /// The first of these that is wrong: the user id, the confidence, the number of axes,
+    /// the axes in the order of their names. Each error says what the part must be.
     pub fn build(mut self) -> Result<StateSnapshot, SnapshotError> {
         let user_id = self.user_id.take().ok_or(SnapshotError::MissingUserId)?;
         validate_user_id(&user_id)?;
@@ -155,14 +156,14 @@ impl StateSnapshotBuilder {
     ///
     /// # Errors
     ///
-    /// The first of these that is wrong: the confidence, the axes in the order of
-    /// their names. Each error says what the part must be.
+    /// The first of these that is wrong: the confidence, the number of axes, the axes in the
+    /// order of their names. Each error says what the part must be.
     pub fn build_state(self) -> Result<State, SnapshotError> {
         validate_confidence(self.confidence)?;
         let axes = PackedAxes::pack(self.axes)?;
-        let updated_at_unix_ms = self.updated_at_unix_ms.unwrap_or_else(unix_ms_now);
+        let updated_at = self.updated_at.unwrap_or_else(Timestamp::now);
         Ok(State::new(
-            updated_at_unix_ms,
+            updated_at.as_unix_ms(),
             self.source,
             self.confidence,
             axes,
@@ -173,17 +174,13 @@ impl StateSnapshotBuilder {
 /// Shows at most the first four characters of the user id.
 impl fmt::Debug for StateSnapshotBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let axes: Vec<_> = self
-            .axes
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
-            .collect();
+        let updated_at_unix_ms = self.updated_at.map(Timestamp::as_unix_ms);
         f.debug_struct("StateSnapshotBuilder")
             .field("user_id", &self.user_id.as_deref().map(Redacted))
-            .field("updated_at_unix_ms", &self.updated_at_unix_ms)
+            .field("updated_at_unix_ms", &updated_at_unix_ms)
             .field("source", &self.source)
             .field("confidence", &self.confidence)
-            .field("axes", &axes)
+            .field("axes", &self.axes)
             .finish()
     }
 }

@@ -14,14 +14,20 @@ mod wire;
 mod words;
 
 use std::fmt;
+use std::time::SystemTime;
 
 use smol_str::SmolStr;
 
 pub use self::axes::Axes;
 pub use self::builder::StateSnapshotBuilder;
-pub use self::source::Source;
+pub use self::source::{ParseSourceError, Source};
 pub use self::state::State;
-pub use self::validate::{MAX_USER_ID_BYTES, SnapshotError, UserIdError, validate_user_id};
+pub use self::validate::{
+    MAX_AXES, MAX_USER_ID_BYTES, SnapshotError, UserIdError, validate_user_id,
+};
+
+pub(crate) use self::axes::{AxisList, AxisName};
+pub(crate) use self::validate::{validate_axis_value, validate_confidence};
 
 /// The state of a user at a point in time: values from 0 to 1 on named axes,
 /// with their source, confidence and time.
@@ -63,7 +69,9 @@ pub use self::validate::{MAX_USER_ID_BYTES, SnapshotError, UserIdError, validate
 ///
 /// With the feature `serde`, which is on by default, a snapshot has the
 /// published form of Attuned. All five fields are required, and unknown ones are
-/// ignored. Of several axes with one name the last one counts.
+/// ignored. Of several axes with one name the last one counts. Reading stops at an invalid
+/// user id or axis name, and where there are more than [`MAX_AXES`] axes; what it has
+/// collected by then is bounded.
 ///
 /// An error about a missing, repeated or wrong field names that field. The
 /// parser of a format words its own errors, and does not name the field. In JSON
@@ -102,9 +110,10 @@ impl StateSnapshot {
 
     /// Starts a changed copy of the snapshot.
     ///
-    /// The copy keeps all parts that are not set anew, also the time: set
-    /// [`updated_at`](StateSnapshotBuilder::updated_at) where the change is an
-    /// observation of its own. The cost grows linearly with the number of axes.
+    /// The copy keeps the user id, the source, the confidence and the axes that are not set
+    /// anew. It is an observation of its own: its time is that of building, unless
+    /// [`updated_at`](StateSnapshotBuilder::updated_at) says otherwise. The cost grows
+    /// linearly with the number of axes.
     ///
     /// ```
     /// use attuned_store::StateSnapshot;
@@ -114,11 +123,14 @@ impl StateSnapshot {
     ///     .updated_at(1_000)
     ///     .axes([("warmth", 0.7), ("formality", 0.2)])
     ///     .build()?;
-    /// let after = before.to_builder().updated_at(2_000).axis("warmth", 0.9).build()?;
+    /// let after = before.to_builder().axis("warmth", 0.9).build()?;
     ///
-    /// assert_eq!(after.get_axis("warmth"), 0.9);
-    /// assert_eq!(after.get_axis("formality"), 0.2);
-    /// assert_eq!(before.get_axis("warmth"), 0.7);
+    /// assert!(after.axes().eq([("formality", 0.2), ("warmth", 0.9)]));
+    /// assert!(after.updated_at_unix_ms() > 1_000);
+    ///
+    /// // A copy that is no observation of its own.
+    /// let same = before.to_builder().updated_at(before.updated_at_unix_ms()).build()?;
+    /// assert_eq!(same, before);
     /// # Ok::<(), attuned_store::SnapshotError>(())
     /// ```
     pub fn to_builder(&self) -> StateSnapshotBuilder {
@@ -160,6 +172,12 @@ impl StateSnapshot {
     /// The maker of the snapshot said so. Stores do not order snapshots by it.
     pub fn updated_at_unix_ms(&self) -> i64 {
         self.state.updated_at_unix_ms()
+    }
+
+    /// When the state was observed, as the standard library has times. A time that the
+    /// platform cannot represent becomes the nearest that it can.
+    pub fn updated_at_time(&self) -> SystemTime {
+        self.state.updated_at_time()
     }
 
     /// How the state was obtained.

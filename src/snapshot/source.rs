@@ -1,14 +1,26 @@
 //! Where a state comes from.
 
 use std::fmt;
+use std::str::FromStr;
+
+use super::validate::excerpt;
 
 /// How a state was obtained.
+///
+/// As a text it is the name that the JSON form has: `self_report`, `inferred` or `mixed`.
 ///
 /// ```
 /// use attuned_store::Source;
 ///
 /// assert_eq!(Source::default(), Source::SelfReport);
 /// assert_eq!(Source::SelfReport.to_string(), "self_report");
+/// assert_eq!("inferred".parse(), Ok(Source::Inferred));
+///
+/// let error = "Inferred".parse::<Source>().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     r#"source "Inferred" is unknown: it must be self_report, inferred or mixed"#,
+/// );
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -23,6 +35,9 @@ pub enum Source {
 }
 
 impl Source {
+    /// In the order of their indices, which binary formats write.
+    pub(super) const ALL: [Self; 3] = [Self::SelfReport, Self::Inferred, Self::Mixed];
+
     /// The name in the published form.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -38,6 +53,29 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
+}
+
+/// Reads the very name that [`Display`](fmt::Display) writes.
+impl FromStr for Source {
+    type Err = ParseSourceError;
+
+    fn from_str(name: &str) -> Result<Self, ParseSourceError> {
+        Self::ALL
+            .into_iter()
+            .find(|source| source.name() == name)
+            .ok_or_else(|| ParseSourceError {
+                name: excerpt(name).into_owned(),
+            })
+    }
+}
+
+/// Why a text is not a [`Source`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("source {name:?} is unknown: it must be self_report, inferred or mixed")]
+#[non_exhaustive]
+pub struct ParseSourceError {
+    /// The text that was given; only its start if it is long.
+    pub name: String,
 }
 
 /// A source as it lies in memory.

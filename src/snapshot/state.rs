@@ -2,17 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::axes::{Axes, INLINE_BYTES, PackedAxes};
 use super::source::PackedSource;
 use super::{Source, StateSnapshot, StateSnapshotBuilder, UserIdError, validate_user_id};
+use crate::timestamp::Timestamp;
 
 /// Values from 0 to 1 on named axes, with their source, confidence and time, but
 /// without a user.
 ///
 /// A [`StateSnapshot`] is a state together with the id of its user. A state is
-/// immutable and always valid: a [builder](Self::builder) makes it, or it comes
-/// out of a snapshot, and both are checked.
+/// immutable and always valid: it comes from a [builder](Self::builder), out of a
+/// snapshot or from deserialization, and all of them check it. It has at most
+/// [`MAX_AXES`](crate::MAX_AXES) axes.
 ///
 /// ```
 /// use attuned_store::{Source, State};
@@ -45,6 +48,21 @@ use super::{Source, StateSnapshot, StateSnapshotBuilder, UserIdError, validate_u
 ///
 /// Two states are equal if all their parts are equal by value. It makes no
 /// difference whether they share an allocation.
+///
+/// # Serialization
+///
+/// With the feature `serde`, a state has the form of a
+/// [snapshot](StateSnapshot#serialization) without `user_id`. Reading a state ignores
+/// unknown fields, and so reads the JSON of a snapshot, too.
+#[cfg_attr(feature = "serde", doc = "```")]
+#[cfg_attr(not(feature = "serde"), doc = "```ignore")]
+/// use attuned_store::State;
+///
+/// let json = r#"{"updated_at_unix_ms":0,"source":"mixed","confidence":0.5,"axes":{"warmth":0.7}}"#;
+/// let state: State = serde_json::from_str(json)?;
+/// assert_eq!(serde_json::to_string(&state)?, json);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct State {
     updated_at_unix_ms: i64,
@@ -97,9 +115,10 @@ impl State {
 
     /// Starts a changed copy of the state, without a user id.
     ///
-    /// The copy keeps all parts that are not set anew, also the time: set
-    /// [`updated_at`](StateSnapshotBuilder::updated_at) where the change is an
-    /// observation of its own. The cost grows linearly with the number of axes.
+    /// The copy keeps the source, the confidence and the axes that are not set anew. It is an
+    /// observation of its own: its time is that of building, unless
+    /// [`updated_at`](StateSnapshotBuilder::updated_at) says otherwise. The cost grows
+    /// linearly with the number of axes.
     ///
     /// ```
     /// use attuned_store::State;
@@ -108,16 +127,18 @@ impl State {
     ///     .updated_at(1_000)
     ///     .axes([("warmth", 0.7), ("formality", 0.2)])
     ///     .build_state()?;
-    /// let after = before.to_builder().updated_at(2_000).axis("warmth", 0.9).build_state()?;
+    /// let after = before.to_builder().axis("warmth", 0.9).build_state()?;
     ///
-    /// assert_eq!(after.get_axis("warmth"), 0.9);
-    /// assert_eq!(after.get_axis("formality"), 0.2);
-    /// assert_eq!(before.get_axis("warmth"), 0.7);
+    /// assert!(after.axes().eq([("formality", 0.2), ("warmth", 0.9)]));
+    /// assert!(after.updated_at_unix_ms() > 1_000);
+    ///
+    /// // A copy that is no observation of its own.
+    /// let same = before.to_builder().updated_at(before.updated_at_unix_ms()).build_state()?;
+    /// assert_eq!(same, before);
     /// # Ok::<(), attuned_store::SnapshotError>(())
     /// ```
     pub fn to_builder(&self) -> StateSnapshotBuilder {
         Self::builder()
-            .updated_at(self.updated_at_unix_ms)
             .source(self.source())
             .confidence(self.confidence())
             .axes(self.axes())
@@ -129,6 +150,12 @@ impl State {
     /// The maker of the state said so. Stores do not order states by it.
     pub fn updated_at_unix_ms(&self) -> i64 {
         self.updated_at_unix_ms
+    }
+
+    /// When the state was observed, as the standard library has times. A time that the
+    /// platform cannot represent becomes the nearest that it can.
+    pub fn updated_at_time(&self) -> SystemTime {
+        Timestamp::from(self.updated_at_unix_ms).to_system_time()
     }
 
     /// How the state was obtained.

@@ -5,6 +5,13 @@ use std::borrow::Cow;
 /// The longest user id, in bytes of UTF-8.
 pub const MAX_USER_ID_BYTES: usize = 256;
 
+/// How many axes a state may have.
+///
+/// With names of the greatest length they take some 70 kB. A state is a few figures that
+/// are read and written together, and each change copies all of them; what grows with use
+/// belongs elsewhere.
+pub const MAX_AXES: usize = 1_024;
+
 /// The longest axis name, in bytes.
 pub(super) const MAX_AXIS_NAME_BYTES: usize = 64;
 
@@ -29,6 +36,15 @@ pub enum SnapshotError {
     ConfidenceOutOfRange {
         /// The value that was given; it can be NaN, which is unequal to itself.
         value: f32,
+    },
+
+    /// There are more axes than a state may have.
+    ///
+    /// Axes with one name count once. What takes axes one after the other stops there.
+    #[error("axes are too many: at most {max} are allowed")]
+    TooManyAxes {
+        /// How many are allowed: [`MAX_AXES`].
+        max: usize,
     },
 
     /// An axis name is not 1 to 64 ASCII lowercase letters, digits and
@@ -84,7 +100,8 @@ pub enum UserIdError {
 
     /// A character is not allowed in user ids.
     #[error(
-        "user_id has {character:?} at byte {position}, but only letters, digits, _ and - are allowed"
+        "user_id has {character:?} at byte {position}, but only alphanumeric characters, _ and - \
+         are allowed"
     )]
     InvalidCharacter {
         /// The first character that is not allowed.
@@ -106,11 +123,11 @@ pub enum UserIdError {
 /// assert_eq!(validate_user_id(""), Err(UserIdError::Empty));
 /// ```
 ///
-/// # Letters and digits
+/// # Alphanumeric characters
 ///
-/// A user id consists of letters and digits of any script, underscores and
-/// hyphens. A letter or digit is a character that [`char::is_alphanumeric`]
-/// accepts: Unicode calls it alphabetic or a number.
+/// A user id consists of alphanumeric characters, underscores and hyphens. Alphanumeric is
+/// what [`char::is_alphanumeric`] accepts: what Unicode calls alphabetic or a number, of
+/// any script.
 ///
 /// Numbers are more than the digits: `①`, `½` and `Ⅷ` are accepted. Letters are
 /// alphabetic, and so are some marks that combine with a letter, such as the vowel
@@ -166,7 +183,7 @@ pub fn validate_user_id(user_id: &str) -> Result<(), UserIdError> {
     }
 }
 
-pub(super) fn validate_confidence(value: f32) -> Result<(), SnapshotError> {
+pub(crate) fn validate_confidence(value: f32) -> Result<(), SnapshotError> {
     if in_unit_range(value) {
         Ok(())
     } else {
@@ -184,7 +201,7 @@ pub(super) fn validate_axis_name(name: &str) -> Result<(), SnapshotError> {
     }
 }
 
-pub(super) fn validate_axis_value(name: &str, value: f32) -> Result<(), SnapshotError> {
+pub(crate) fn validate_axis_value(name: &str, value: f32) -> Result<(), SnapshotError> {
     if in_unit_range(value) {
         Ok(())
     } else {

@@ -1,9 +1,9 @@
 //! What every store can do through its contract.
 
 use super::{Result, StateStore, StoreError};
-use crate::patch::Patch;
+use crate::patch::{Patch, Patched};
 use crate::revision::{Expected, Revision};
-use crate::snapshot::{Source, State, StateSnapshot, StateSnapshotBuilder};
+use crate::snapshot::{State, StateSnapshot, StateSnapshotBuilder, validate_user_id};
 
 /// What can be done with any [`StateStore`] through its contract.
 ///
@@ -41,8 +41,6 @@ pub trait StateStoreExt: StateStore {
     /// `change` gets the latest state, or `None` if there is none. It returns
     /// the builder of the new snapshot, whose user id is set here; or `None` to
     /// leave things as they are, and then `None` is returned.
-    /// [`to_builder`](State::to_builder) keeps the timestamp: set
-    /// [`updated_at`](StateSnapshotBuilder::updated_at) for a new observation.
     ///
     /// It is made of [`get_latest_versioned`](StateStore::get_latest_versioned) and
     /// [`upsert_if`](StateStore::upsert_if), at most [`UPDATE_ATTEMPTS`] times,
@@ -84,84 +82,108 @@ pub trait StateStoreExt: StateStore {
         R: Into<Option<StateSnapshotBuilder>>,
     {
         async move {
-            let mut attempt = 1;
-            loop {
-                let current = self.get_latest_versioned(user_id).await?;
-                let changed = change(current.as_ref().map(|current| current.value.state())).into();
-                let Some(changed) = changed else {
-                    return Ok(None);
-                };
-                let snapshot = changed.user_id(user_id).build()?;
-                let expected = Expected::from(current.as_ref());
-                match self.upsert_if(snapshot.clone(), expected).await {
-                    Err(StoreError::Conflict { .. }) if attempt < UPDATE_ATTEMPTS => attempt += 1,
-                    written => {
-                        return written.map(|revision| Some((snapshot, revision)));
-                    }
-                }
-            }
+            let change = |current: Option<&State>| change(current).into();
+            let updated = update_if(self, user_id, Expected::Any, change).await?;
+            Ok(match updated {
+                Patched::Written { value, revision } => Some((value, revision)),
+                Patched::Unchanged { .. } | Patched::Nobody => None,
+            })
         }
     }
 
-    /// Changes the named axes of a user's latest snapshot and leaves the others,
-    /// atomically like [`update_latest`](Self::update_latest). Returns what was written, or
-    /// `None` if there was nothing to change.
+    /// Makes the changes of a [`Patch`] in a user's latest snapshot and leaves the other
+    /// axes, atomically like [`update_latest`](Self::update_latest). [`Patch`] documents the
+    /// rule: explicit values win. Patching nobody makes a user, of the values that the patch
+    /// sets.
     ///
-    /// **Explicit values win.** Values of source [`SelfReport`](Source::SelfReport)
-    /// override all others. Others override only what was
-    /// [`Inferred`](Source::Inferred); to a snapshot that is, or may be, the
-    /// user's own word, they only add the axes that it does not have. (A mixed
-    /// snapshot does not say which of its axes the user reported, so none of
-    /// them is overridden.) The rule is that of attuned-core 1.0.1, whose
-    /// `translator` module promises not to "correct" what a user has set.
-    ///
-    /// Of the result,
-    /// - the timestamp is the time of the call;
-    /// - the source is that of both parts, or [`Mixed`](Source::Mixed) if they
-    ///   differ;
-    /// - the confidence is the lower one of both parts.
-    ///
-    /// If nothing of the former snapshot is left, or there was none, source and
-    /// confidence are those of the patch.
+    /// The id and the patch are checked before the backend is asked for anything.
     ///
     /// # Errors
     ///
-    /// [`StoreError::InvalidSnapshot`] if an axis or the confidence is invalid,
-    /// and otherwise those of [`update_latest`](Self::update_latest).
+    /// [`StoreError::InvalidUserId`]; [`StoreError::InvalidSnapshot`] if the patch breaks a
+    /// rule, or leads to more than [`MAX_AXES`](crate::MAX_AXES) axes;
+    /// [`StoreError::Conflict`] if what is there is not what the patch
+    /// [expects](Patch::expecting); and otherwise those of
+    /// [`update_latest`](Self::update_latest).
     ///
     /// ```
-    /// # use attuned_store::{MemoryStore, Source, StateStore, StateStoreExt, StoreError};
+    /// # use attuned_store::{
+    /// #     MemoryStore, Patch, Patched, Source, StateStore, StateStoreExt, StoreError,
+    /// # };
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), StoreError> {
     /// let store: Box<dyn StateStore> = Box::new(MemoryStore::default());
-    /// store.patch_latest("ada", &[("warmth", 0.9)], Source::SelfReport, 1.0).await?;
-    /// let inferred = [("warmth", 0.2), ("formality", 0.3)];
-    /// store.patch_latest("ada", &inferred, Source::Inferred, 0.6).await?;
+    /// store.patch_latest("ada", &Patch::new(Source::SelfReport).axis("warmth", 0.9)).await?;
     ///
-    /// let latest = store.require_latest("ada").await?;
-    /// assert!(latest.axes().eq([("formality", 0.3), ("warmth", 0.9)]));
-    /// assert_eq!(latest.source(), Source::Mixed);
-    /// assert_eq!(latest.confidence(), 0.6);
+    /// let inferred = Patch::new(Source::Inferred)
+    ///     .confidence(0.6)
+    ///     .axes([("warmth", 0.2), ("formality", 0.3)]);
+    /// match store.patch_latest("ada", &inferred).await? {
+    ///     Patched::Written { value, .. } => {
+    ///         assert!(value.axes().eq([("formality", 0.3), ("warmth", 0.9)]));
+    ///         assert_eq!(value.source(), Source::Mixed);
+    ///         assert_eq!(value.confidence(), 0.6);
+    ///     }
+    ///     outcome => panic!("{outcome:?}"),
+    /// }
     /// # Ok(())
     /// # }
     /// ```
     fn patch_latest(
         &self,
         user_id: &str,
-        axes: &[(&str, f32)],
-        source: Source,
-        confidence: f32,
-    ) -> impl Future<Output = Result<Option<(StateSnapshot, Revision)>>> + Send {
+        patch: &Patch,
+    ) -> impl Future<Output = Result<Patched<StateSnapshot>>> + Send {
         async move {
-            let patch = Patch::new(user_id, axes, source, confidence)?;
-            self.update_latest(user_id, |current| patch.over(current))
-                .await
+            validate_user_id(user_id)?;
+            let patch = patch.checked()?;
+            update_if(self, user_id, patch.expected, |current| patch.over(current)).await
         }
     }
 }
 
-/// How often [`StateStoreExt::update_latest`] tries before it gives up with
-/// [`StoreError::Conflict`].
+/// [`StateStoreExt::update_latest`] on a condition.
+async fn update_if<T: StateStore + ?Sized>(
+    store: &T,
+    user_id: &str,
+    expected: Expected,
+    mut change: impl FnMut(Option<&State>) -> Option<StateSnapshotBuilder> + Send,
+) -> Result<Patched<StateSnapshot>> {
+    let mut attempt = 1;
+    loop {
+        let current = store.get_latest_versioned(user_id).await?;
+        let there = Expected::from(current.as_ref());
+        if expected != Expected::Any && expected != there {
+            return Err(StoreError::Conflict {
+                user_id: user_id.to_owned(),
+                expected,
+                actual: current.map(|current| current.revision),
+            });
+        }
+        let Some(changed) = change(current.as_ref().map(|current| current.value.state())) else {
+            return Ok(
+                current.map_or(Patched::Nobody, |current| Patched::Unchanged {
+                    value: current.value,
+                    revision: current.revision,
+                }),
+            );
+        };
+        let snapshot = changed.user_id(user_id).build()?;
+        match store.upsert_if(snapshot.clone(), there).await {
+            // With a condition the next look tells whether it still holds.
+            Err(StoreError::Conflict { .. }) if attempt < UPDATE_ATTEMPTS => attempt += 1,
+            written => {
+                return written.map(|revision| Patched::Written {
+                    value: snapshot,
+                    revision,
+                });
+            }
+        }
+    }
+}
+
+/// How often [`StateStoreExt::update_latest`] and [`StateStoreExt::patch_latest`] try before
+/// they give up with [`StoreError::Conflict`].
 pub const UPDATE_ATTEMPTS: u32 = 64;
 
 impl<T: StateStore + ?Sized> StateStoreExt for T {}

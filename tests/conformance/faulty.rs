@@ -161,7 +161,9 @@ impl Wrong {
     /// What is stored in the place of a snapshot.
     async fn spoilt(&self, snapshot: StateSnapshot) -> StateSnapshot {
         let round = |value: f32| (value * 100.0).round() / 100.0;
-        let builder = snapshot.to_builder();
+        let builder = snapshot
+            .to_builder()
+            .updated_at(snapshot.updated_at_unix_ms());
         let spoilt = match self.fault {
             AxesAreRounded => {
                 builder.axes(snapshot.axes().map(|(name, value)| (name, round(value))))

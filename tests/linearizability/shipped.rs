@@ -129,7 +129,7 @@ impl Subject for Shipped {
         let mut found = None;
         let change = |current: Option<&State>| {
             found = current.map(Self::value);
-            state(value, large).to_builder()
+            state(value, large).to_builder().updated_at(value)
         };
         let written = if_expected(match interface {
             Interface::Inherent => {

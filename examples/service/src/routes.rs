@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use attuned_store::{
-    Expected, Revision, Source, StateSnapshot, StateStore, StateStoreExt, StoreError,
+    Expected, Patch, Patched, Revision, Source, StateSnapshot, StateStore, StateStoreExt,
+    StoreError,
 };
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
@@ -134,13 +135,27 @@ async fn write_over_anything(
     }
 }
 
-/// New values of some axes.
+/// New values of some axes; `null` removes one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Changes {
     source: Source,
     confidence: f32,
-    axes: BTreeMap<String, f32>,
+    axes: BTreeMap<String, Option<f32>>,
+}
+
+impl Changes {
+    fn into_patch(self, expected: Expected) -> Patch {
+        let patch = Patch::new(self.source)
+            .confidence(self.confidence)
+            .expecting(expected);
+        self.axes
+            .iter()
+            .fold(patch, |patch, (name, value)| match value {
+                Some(value) => patch.axis(name, *value),
+                None => patch.remove(name),
+            })
+    }
 }
 
 /// Explicit values win: what a user has reported is not overridden by what was inferred.
@@ -150,27 +165,18 @@ async fn patch_user(
     Expectation(expected): Expectation,
     Body(changes): Body<Changes>,
 ) -> Answer {
-    if expected != Expected::Any {
-        let detail = "a patch goes on top of what is there, and takes no condition";
-        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+    let patch = changes.into_patch(expected);
+    let patched = app.store.patch_latest(&id, &patch).await;
+    let patched = patched.map_err(|error| match expected {
+        Expected::Any => error.into(),
+        _ => Problem::of_conditional(error, app.tags),
+    })?;
+    match patched {
+        Patched::Written { value, revision } | Patched::Unchanged { value, revision } => {
+            Ok(user(&app, StatusCode::OK, value, revision))
+        }
+        Patched::Nobody => Err(Problem::nobody()),
     }
-    let axes: Vec<(&str, f32)> = changes
-        .axes
-        .iter()
-        .map(|(name, value)| (name.as_str(), *value))
-        .collect();
-    let patched = app
-        .store
-        .patch_latest(&id, &axes, changes.source, changes.confidence)
-        .await?;
-    if let Some((snapshot, revision)) = patched {
-        return Ok(user(&app, StatusCode::OK, snapshot, revision));
-    }
-    // Nothing was written: the rule left nothing of the patch, or it has no axes. Whether
-    // the user is there is another question, and it is asked a moment later.
-    let latest = app.store.get_latest_versioned(&id).await?;
-    let latest = latest.ok_or_else(Problem::nobody)?;
-    Ok(user(&app, StatusCode::OK, latest.value, latest.revision))
 }
 
 async fn remove_user(

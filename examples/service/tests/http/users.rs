@@ -134,9 +134,26 @@ fn a_patch_changes_some_axes_and_explicit_values_win() {
     assert_eq!(server.memory.stats().writes, 2);
 
     // Nothing for nobody makes no user.
-    let nobody = client.patch("/users/grace", &state("inferred", 0.1, json!({})));
-    nobody.problem(404);
+    for axes in [json!({}), json!({"warmth": null})] {
+        let nobody = client.patch("/users/grace", &state("inferred", 0.1, axes));
+        nobody.problem(404);
+    }
     assert!(!server.memory.contains("grace"));
+    server.stop();
+}
+
+#[test]
+fn a_patch_removes_what_is_null() {
+    let server = Running::start();
+    let client = server.client();
+    let axes = json!({"warmth": 0.75, "formality": 0.5});
+    client.put("/users/ada", &state("self_report", 0.5, axes.clone()));
+    let without = json!({"warmth": null});
+    let inferred = client.patch("/users/ada", &state("inferred", 1.0, without.clone()));
+    assert_eq!((inferred.status, &inferred.body["axes"]), (200, &axes));
+    let reported = client.patch("/users/ada", &state("self_report", 1.0, without));
+    assert_eq!(reported.body["axes"], json!({"formality": 0.5}));
+    assert_eq!(reported.body["confidence"], 0.5);
     server.stop();
 }
 
