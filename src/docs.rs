@@ -10,7 +10,8 @@
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Failure> {
-/// let capabilities = Capabilities::new().history(8).delete().conditional_writes();
+/// let capabilities = Capabilities::new().history(8).conditional_writes();
+/// let capabilities = capabilities.conditional_deletes().versions().list();
 /// let report = check_all(&MutexStore::new(8, usize::MAX), capabilities).await?;
 /// println!("{report}");
 /// check_capacity(&MutexStore::new(8, 5), capabilities, 5).await?;

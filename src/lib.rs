@@ -59,13 +59,15 @@
 //! | to | `HistoryMap`, `MemoryStore` | any `StateStore` |
 //! |---|---|---|
 //! | read | [`get`](HistoryMap::get), [`with`](HistoryMap::with), [`history`](HistoryMap::history) | [`get_latest`](StateStore::get_latest), [`get_history`](StateStore::get_history) |
+//! | read a part of the history, or what was the latest at some time | [`versions`](HistoryMap::versions), [`as_of`](HistoryMap::as_of) | [`get_versions`](StateStore::get_versions), [`get_at`](StateStoreExt::get_at), [`get_as_of`](StateStore::get_as_of) |
 //! | write | [`insert`](HistoryMap::insert) | [`upsert_latest`](StateStore::upsert_latest) |
 //! | write only on top of what was read | [`get_versioned`](HistoryMap::get_versioned), [`insert_if`](HistoryMap::insert_if) | [`get_latest_versioned`](StateStore::get_latest_versioned), [`upsert_if`](StateStore::upsert_if) |
 //! | change a value atomically | [`update`](HistoryMap::update) | [`update_latest`](StateStoreExt::update_latest) |
 //! | set or remove some axes, explicit values winning | [`MemoryStore::patch`] with a [`Patch`] | [`patch_latest`](StateStoreExt::patch_latest) |
-//! | remove | [`remove`](HistoryMap::remove), [`remove_if`](HistoryMap::remove_if) | [`delete`](StateStore::delete) |
+//! | remove | [`remove`](HistoryMap::remove), [`remove_if`](HistoryMap::remove_if) | [`delete`](StateStore::delete), [`delete_if`](StateStore::delete_if) |
 //! | read or write many at a time | [`pin`](HistoryMap::pin) | [`get_many`](StateStore::get_many), [`upsert_many`](StateStore::upsert_many) |
-//! | visit all | [`for_each`](HistoryMap::for_each), [`retain`](HistoryMap::retain), [`MemoryStore::expire_before`] | |
+//! | be told of changes | [`watch`](HistoryMap::watch), [`watch_all`](HistoryMap::watch_all) | [`watch`](StateStore::watch), [`watch_all`](StateStore::watch_all) |
+//! | visit all | [`for_each`](HistoryMap::for_each), [`retain`](HistoryMap::retain), [`MemoryStore::expire_before`] | [`list`](StateStore::list) |
 //! | bound the number of keys or users | [`max_keys`](HistoryMapBuilder::max_keys), [`max_users`](MemoryStoreBuilder::max_users) | |
 //! | observe | [`stats`](HistoryMap::stats) | the spans `attuned.store.*` of `MemoryStore` |
 //!
@@ -116,6 +118,9 @@ pub mod docs;
 mod map;
 mod memory;
 mod patch;
+mod range;
+mod redacted;
+mod removal;
 mod revision;
 mod snapshot;
 mod store;
@@ -132,6 +137,8 @@ mod sync;
 pub mod sync;
 mod timestamp;
 mod versioned;
+mod watch;
+mod yield_now;
 
 /// The README's examples, compiled and run.
 #[cfg(all(doctest, feature = "serde"))]
@@ -148,11 +155,16 @@ pub use map::{
 };
 pub use memory::{MemoryStore, MemoryStoreBuilder, MemoryStoreConfig, UserIdField};
 pub use patch::{Patch, Patched};
-pub use revision::{Expected, Revision};
+pub use range::{AsOf, VersionRange};
+pub use removal::RemovalCause;
+pub use revision::{Expected, ParseRevisionError, Revision};
 pub use snapshot::{
     Axes, MAX_AXES, MAX_USER_ID_BYTES, ParseSourceError, SnapshotError, Source, State,
     StateSnapshot, StateSnapshotBuilder, UserIdError, validate_user_id,
 };
-pub use store::{BoxFuture, Result, StateStore, StateStoreExt, StoreError, UPDATE_ATTEMPTS};
+pub use store::{
+    BoxFuture, BoxStream, Result, StateStore, StateStoreExt, StoreError, UPDATE_ATTEMPTS,
+};
 pub use timestamp::Timestamp;
 pub use versioned::Versioned;
+pub use watch::{AnyEvent, Event, Watch};

@@ -27,8 +27,8 @@ mod real {
         Equivalent, Guard as Reclaim, HashMap, HashMapRef, LocalGuard, ResizeMode,
     };
     pub(crate) use sdd::{AtomicShared, Guard, Ptr, Shared, Tag};
-    pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering, fence};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
 
     /// How many superseded versions a queue has room for beyond those in the
     /// window. No argument of the kernel depends on it.
@@ -40,6 +40,9 @@ mod real {
     pub(crate) fn slack(in_window: usize) -> usize {
         in_window.min(8)
     }
+
+    /// Over how many locks watched keys are spread.
+    pub(crate) const SHARDS: usize = 16;
 
     /// Of the superseded versions, each of which numbers is put into the queue.
     ///

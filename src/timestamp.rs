@@ -31,6 +31,19 @@ impl Timestamp {
         Self(unix_ms_now())
     }
 
+    /// The time at so many milliseconds since the Unix epoch, negative before it.
+    ///
+    /// ```
+    /// use attuned_store::Timestamp;
+    ///
+    /// const LAUNCH: Timestamp = Timestamp::from_unix_ms(1_700_000_000_000);
+    /// assert_eq!(LAUNCH.as_unix_ms(), 1_700_000_000_000);
+    /// ```
+    #[must_use]
+    pub const fn from_unix_ms(unix_ms: i64) -> Self {
+        Self(unix_ms)
+    }
+
     /// Milliseconds since the Unix epoch, negative before it.
     #[must_use]
     pub const fn as_unix_ms(self) -> i64 {
@@ -90,16 +103,23 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+/// As by [`to_system_time`](Timestamp::to_system_time).
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        time.to_system_time()
+    }
+}
+
 #[cfg(feature = "serde")]
-impl serde::Serialize for Timestamp {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl serde_core::Serialize for Timestamp {
+    fn serialize<S: serde_core::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
 #[cfg(feature = "serde")]
-impl<'de> serde::Deserialize<'de> for Timestamp {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+impl<'de> serde_core::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde_core::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         i64::deserialize(deserializer).map(Self)
     }
 }
@@ -112,7 +132,8 @@ mod tests {
     fn a_time_goes_there_and_back() {
         for ms in [0, 1, -1, 1_700_000_000_123, -1_700_000_000_123] {
             let time = Timestamp::from(ms).to_system_time();
-            assert_eq!(Timestamp::from(time).as_unix_ms(), ms);
+            assert_eq!(Timestamp::from(time), Timestamp::from_unix_ms(ms));
+            assert_eq!(SystemTime::from(Timestamp::from_unix_ms(ms)), time);
         }
         let before = Timestamp::from(-1_500).to_system_time();
         assert_eq!(before, UNIX_EPOCH - Duration::from_millis(1_500));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-use attuned_store::{MemoryStore, StateSnapshot, StateStore};
+use attuned_store::{MemoryStore, StateSnapshot, StateStore, StoreError};
 use common::snapshot;
 use ready::ready;
 
@@ -120,5 +120,5 @@ fn a_wrong_id_ends_a_batch_of_reads_wherever_it_is() {
             break result;
         }
     };
-    assert!(result.is_err());
+    assert!(matches!(result, Err(StoreError::InvalidUserId(_))));
 }

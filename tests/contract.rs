@@ -8,10 +8,12 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use attuned_store::{
-    Expected, MemoryStore, Patch, Result, Revision, SnapshotError, Source, State, StateSnapshot,
-    StateStore, StateStoreExt, StoreError, UserIdError, Versioned, async_trait, validate_user_id,
+    AnyEvent, AsOf, BoxStream, Event, Expected, MemoryStore, ParseRevisionError, Patch, Result,
+    Revision, SnapshotError, Source, State, StateSnapshot, StateStore, StateStoreExt, StoreError,
+    Timestamp, UserIdError, VersionRange, Versioned, Watch, async_trait, validate_user_id,
 };
 use common::snapshot;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 /// The times of ada's history, by the synchronous interface.
 fn times(store: &MemoryStore) -> Vec<i64> {
@@ -31,6 +33,12 @@ enum Call {
     UpsertMany(Vec<StateSnapshot>),
     GetHistory(String, usize),
     Delete(String),
+    DeleteIf(String, Expected),
+    GetVersions(String, VersionRange),
+    GetAsOf(String, Timestamp),
+    List,
+    Watch(String),
+    WatchAll,
     HealthCheck,
 }
 
@@ -98,6 +106,40 @@ impl StateStore for Recorder {
         Ok(true)
     }
 
+    async fn delete_if(&self, user_id: &str, expected: Expected) -> Result<bool> {
+        self.record(Call::DeleteIf(user_id.to_owned(), expected));
+        Ok(true)
+    }
+
+    async fn get_versions(
+        &self,
+        user_id: &str,
+        range: VersionRange,
+    ) -> Result<Vec<Versioned<StateSnapshot>>> {
+        self.record(Call::GetVersions(user_id.to_owned(), range));
+        Ok(Vec::new())
+    }
+
+    async fn get_as_of(&self, user_id: &str, time: Timestamp) -> Result<AsOf<StateSnapshot>> {
+        self.record(Call::GetAsOf(user_id.to_owned(), time));
+        Ok(AsOf::Evicted)
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<String>> {
+        self.record(Call::List);
+        Box::pin(stream::iter([Ok("frances".to_owned())]))
+    }
+
+    async fn watch(&self, user_id: &str) -> Result<Watch<Event<StateSnapshot>>> {
+        self.record(Call::Watch(user_id.to_owned()));
+        Ok(Watch::new(stream::empty()))
+    }
+
+    async fn watch_all(&self) -> Result<Watch<AnyEvent<StateSnapshot>>> {
+        self.record(Call::WatchAll);
+        Ok(Watch::new(stream::empty()))
+    }
+
     async fn health_check(&self) -> Result<()> {
         self.record(Call::HealthCheck);
         Err(StoreError::internal("health_check"))
@@ -140,6 +182,19 @@ async fn call_each_method<S: StateStore>(store: S) {
         [snapshot("alan", 2), snapshot("alan", 1)]
     );
     assert!(S::delete(&store, "edsger").await.unwrap());
+    assert!(S::delete_if(&store, "jean", expected).await.unwrap());
+    let range = VersionRange::all().limit(3);
+    assert_eq!(S::get_versions(&store, "john", range).await.unwrap(), []);
+    assert_eq!(
+        S::get_as_of(&store, "lynn", 4.into()).await.unwrap(),
+        AsOf::Evicted
+    );
+    let listed: Vec<_> = S::list(&store).try_collect().await.unwrap();
+    assert_eq!(listed, ["frances"]);
+    let watched = S::watch(&store, "mary").await.unwrap();
+    assert_eq!(watched.count().await, 0);
+    let watched = S::watch_all(&store).await.unwrap();
+    assert_eq!(watched.count().await, 0);
     let error = S::health_check(&store).await.unwrap_err();
     assert_eq!(error.to_string(), "storage error: health_check");
 }
@@ -160,6 +215,12 @@ async fn every_pointer_hands_every_call_on_exactly_once() {
                 Call::UpsertMany(vec![snapshot("ken", 4), snapshot("dennis", 5)]),
                 Call::GetHistory("alan".to_owned(), 9),
                 Call::Delete("edsger".to_owned()),
+                Call::DeleteIf("jean".to_owned(), Expected::At(Revision::from(5))),
+                Call::GetVersions("john".to_owned(), VersionRange::all().limit(3)),
+                Call::GetAsOf("lynn".to_owned(), 4.into()),
+                Call::List,
+                Call::Watch("mary".to_owned()),
+                Call::WatchAll,
                 Call::HealthCheck,
             ],
             "through {}",
@@ -198,6 +259,10 @@ async fn a_future_that_is_dropped_before_it_is_polled_has_called_nothing_behind_
         drop(store.upsert_many(vec![snapshot("ada", 1)]));
         drop(store.get_history("ada", 1));
         drop(store.delete("ada"));
+        drop(store.delete_if("ada", Expected::Any));
+        drop(store.get_versions("ada", VersionRange::all()));
+        drop(store.get_as_of("ada", 0.into()));
+        drop(store.get_at("ada", Revision::from(1)));
         drop(store.health_check());
         drop(store.require_latest("ada"));
         drop(store.update_latest("ada", |_| StateSnapshot::builder()));
@@ -228,6 +293,8 @@ async fn a_future_of_the_memory_store_that_is_dropped_before_it_is_polled_has_do
     drop(dynamic.update_latest("ada", |_| StateSnapshot::builder()));
     drop(dynamic.patch_latest("ada", &warm()));
     drop(dynamic.delete("ada"));
+    drop(dynamic.delete_if("ada", expected));
+    drop(dynamic.list());
     drop(dynamic.get_latest("ada"));
     drop(dynamic.get_many(&["ada"]));
     drop(dynamic.get_latest_versioned("ada"));
@@ -301,6 +368,22 @@ async fn a_backend_of_two_methods_has_no_history_and_no_revisions_cannot_delete_
             .unwrap_err();
         assert_eq!(error.to_string(), "unsupported operation: upsert_if");
     }
+    let unsupported = |error: StoreError| match error {
+        StoreError::Unsupported { operation } => operation,
+        other => panic!("{other:?}"),
+    };
+    let error = store.delete_if("ada", Expected::Any).await.unwrap_err();
+    assert_eq!(unsupported(error), "delete_if");
+    let all = VersionRange::all();
+    let error = store.get_versions("ada", all).await.unwrap_err();
+    assert_eq!(unsupported(error), "get_versions");
+    let error = store.get_as_of("ada", 0.into()).await.unwrap_err();
+    assert_eq!(unsupported(error), "get_as_of");
+    let mut listing = store.list();
+    let error = listing.next().await.unwrap().unwrap_err();
+    assert_eq!(unsupported(error), "list");
+    assert!(listing.next().await.is_none());
+    drop(listing);
     // The calls that failed have changed nothing.
     assert_eq!(
         store.get_latest("ada").await.unwrap(),
@@ -409,7 +492,7 @@ async fn require_latest_gives_the_snapshot_or_says_who_is_missing() {
         );
 
         let error = store.require_latest("ada").await.unwrap_err();
-        assert_eq!(error.to_string(), "user not found: ada");
+        assert_eq!(error.to_string(), "user not found");
         assert!(matches!(error, StoreError::UserNotFound { user_id } if user_id == "ada"));
     }
     check(&Minimal::default()).await;
@@ -542,6 +625,11 @@ fn an_error_keeps_its_source_with_its_type() {
     ));
     assert_eq!(error.to_string(), "invalid user id: user_id is empty");
 
+    let error = StoreError::unavailable(io::Error::from(io::ErrorKind::TimedOut));
+    let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+    assert_eq!(source.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(error.to_string(), "the store cannot be reached: timed out");
+
     let invalid = StateSnapshot::builder().build().unwrap_err();
     let error = StoreError::from(invalid);
     assert!(matches!(
@@ -549,6 +637,129 @@ fn an_error_keeps_its_source_with_its_type() {
         Some(SnapshotError::MissingUserId)
     ));
     assert_eq!(error.to_string(), "invalid snapshot: user_id is missing");
+}
+
+/// Whichever call finds it.
+#[test]
+fn a_bad_id_has_one_error() {
+    let built = StateSnapshot::builder().user_id("a b").build().unwrap_err();
+    let asked = attuned_store::validate_user_id("a b").unwrap_err();
+    for error in [StoreError::from(built), StoreError::from(asked)] {
+        let StoreError::InvalidUserId(reason) = error else {
+            panic!("{error:?}");
+        };
+        let expected = UserIdError::InvalidCharacter {
+            character: ' ',
+            position: 1,
+        };
+        assert_eq!(reason, expected);
+    }
+}
+
+fn each_error(user_id: &str) -> [StoreError; 8] {
+    let user_id = user_id.to_owned();
+    [
+        StoreError::UserNotFound {
+            user_id: user_id.clone(),
+        },
+        UserIdError::Empty.into(),
+        SnapshotError::MissingUserId.into(),
+        StoreError::Conflict {
+            user_id,
+            expected: Expected::Absent,
+            actual: Some(Revision::from(7)),
+        },
+        StoreError::CapacityExceeded { max_users: 1 },
+        StoreError::Unsupported {
+            operation: "delete",
+        },
+        StoreError::unavailable("down"),
+        StoreError::internal("disk full"),
+    ]
+}
+
+#[test]
+fn what_is_unavailable_can_be_tried_again_and_nothing_else() {
+    let retryable = each_error("ada").map(|error| error.is_retryable());
+    let unavailable = [false, false, false, false, false, false, true, false];
+    assert_eq!(retryable, unavailable);
+}
+
+#[test]
+fn no_error_shows_a_whole_user_id() {
+    for user_id in ["ada", "grace-hopper", "größe-語"] {
+        for error in each_error(user_id) {
+            for shown in [
+                format!("{error}"),
+                format!("{error:?}"),
+                format!("{error:#?}"),
+            ] {
+                assert!(!shown.contains(user_id), "{shown}");
+            }
+        }
+        let event = put(user_id);
+        for shown in [format!("{event:?}"), format!("{event:#?}")] {
+            assert!(!shown.contains(user_id), "{shown}");
+        }
+    }
+    let shown = each_error("grace-hopper").map(|error| format!("{error:?}"));
+    assert_eq!(
+        shown,
+        [
+            r#"UserNotFound { user_id: "grac..." }"#,
+            "InvalidUserId(Empty)",
+            "InvalidSnapshot(MissingUserId)",
+            r#"Conflict { user_id: "grac...", expected: Absent, actual: Some(Revision(7)) }"#,
+            "CapacityExceeded { max_users: 1 }",
+            r#"Unsupported { operation: "delete" }"#,
+            r#"Unavailable("down")"#,
+            r#"Internal("disk full")"#,
+        ]
+    );
+    let shown = format!("{:?}", put("grace-hopper"));
+    assert!(
+        shown.starts_with(r#"Of { key: "grac...", event: Put("#),
+        "{shown}"
+    );
+    assert_eq!(format!("{:?}", AnyEvent::<u8>::CaughtUp), "CaughtUp");
+}
+
+/// What a watch of all users gives of this one.
+fn put(user_id: &str) -> AnyEvent<StateSnapshot> {
+    let snapshot = StateSnapshot::builder().user_id(user_id).build().unwrap();
+    let version = Versioned::new(snapshot, Revision::from(1), 0);
+    AnyEvent::Of {
+        key: user_id.to_owned(),
+        event: Event::Put(version),
+    }
+}
+
+#[test]
+fn a_revision_is_the_same_after_a_way_through_text() {
+    for number in [0, 1, 42, i64::MAX as u64 + 1, u64::MAX] {
+        let revision = Revision::from(number);
+        assert_eq!(revision.to_string().parse(), Ok(revision));
+        assert_eq!(format!("000{revision}").parse(), Ok(revision));
+    }
+    let invalid = |character, position| ParseRevisionError::InvalidCharacter {
+        character,
+        position,
+    };
+    for (text, error) in [
+        ("", ParseRevisionError::Empty),
+        ("+1", invalid('+', 0)),
+        ("-1", invalid('-', 0)),
+        ("1 ", invalid(' ', 1)),
+        ("12٣", invalid('٣', 2)),
+        ("0x10", invalid('x', 1)),
+        ("18446744073709551616", ParseRevisionError::TooGreat),
+        ("99999999999999999999999", ParseRevisionError::TooGreat),
+    ] {
+        assert_eq!(text.parse::<Revision>(), Err(error), "{text:?}");
+    }
+    let error = "1.5".parse::<Revision>().unwrap_err();
+    let message = "revision has '.' at byte 1, but only digits are allowed";
+    assert_eq!(error.to_string(), message);
 }
 
 #[test]

@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use attuned_store::{Expected, MemoryStore, Revision, State, StateStore, UserIdField};
+use attuned_store::{
+    Expected, MemoryStore, Revision, State, StateStore, UserIdField, VersionRange,
+};
 use common::snapshot;
+use futures_util::StreamExt;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Subscriber};
@@ -162,7 +165,13 @@ fn every_method_has_its_span_with_its_outcome() {
         contract.get_latest_versioned("ada").await.unwrap();
         contract.get_history("ada", 2).await.unwrap();
         contract.get_history("ada", 10).await.unwrap();
+        let range = VersionRange::all().limit(2);
+        contract.get_versions("ada", range).await.unwrap();
+        contract.get_as_of("ada", i64::MAX.into()).await.unwrap();
+        contract.get_as_of("ada", i64::MIN.into()).await.unwrap();
+        assert_eq!(contract.list().count().await, 1);
         contract.delete("ada").await.unwrap();
+        contract.delete_if("ada", Expected::Any).await.unwrap();
         contract.health_check().await.unwrap();
     });
 
@@ -175,6 +184,7 @@ fn every_method_has_its_span_with_its_outcome() {
             &[ada, ("limit", limit), ("entries", entries)],
         )
     };
+    let as_of = |found| span("attuned.store.as_of", &[ada, ("found", found)]);
     let delete = |removed| span("attuned.store.delete", &[ada, ("removed", removed)]);
     assert_eq!(
         spans,
@@ -190,7 +200,12 @@ fn every_method_has_its_span_with_its_outcome() {
             get("bool true"),
             history("number 2", "number 2"),
             history("number 10", "number 3"),
+            span("attuned.store.versions", &[ada, ("entries", "number 2")]),
+            as_of("bool true"),
+            as_of("bool false"),
+            span("attuned.store.list", &[("users", "number 1")]),
             delete("bool true"),
+            delete("bool false"),
             span("attuned.store.health", &[]),
         ]
     );
@@ -264,6 +279,9 @@ fn many_at_once_have_one_span_with_their_numbers() {
     );
 }
 
+/// How many spans with a user id [`user_id_fields`] opens.
+const IDS: usize = 8;
+
 /// What the field `user_id` says in each span that has one to say.
 fn user_id_fields(store: &MemoryStore, user_id: &str) -> Vec<Option<String>> {
     let contract: &dyn StateStore = store;
@@ -272,7 +290,11 @@ fn user_id_fields(store: &MemoryStore, user_id: &str) -> Vec<Option<String>> {
         contract.get_latest(user_id).await.unwrap();
         contract.get_latest_versioned(user_id).await.unwrap();
         contract.get_history(user_id, 1).await.unwrap();
+        let all = VersionRange::all();
+        contract.get_versions(user_id, all).await.unwrap();
+        contract.get_as_of(user_id, 0.into()).await.unwrap();
         contract.delete(user_id).await.unwrap();
+        contract.delete_if(user_id, Expected::Any).await.unwrap();
     })
     .iter()
     .map(|span| span.fields.get("user_id").cloned())
@@ -285,7 +307,7 @@ fn the_full_form_is_the_id_as_it_is() {
         let expected = Some(format!("text {user_id}"));
         assert_eq!(
             user_id_fields(&store(UserIdField::Full), user_id),
-            vec![expected; 5]
+            vec![expected; IDS]
         );
     }
 }
@@ -304,7 +326,7 @@ fn the_hash_is_fnv_1a_of_64_bits_in_16_hexadecimal_digits() {
         let expected = Some(format!("text {hash}"));
         assert_eq!(
             user_id_fields(&store(UserIdField::Hash), user_id),
-            vec![expected; 5],
+            vec![expected; IDS],
             "{user_id}"
         );
     }
@@ -314,14 +336,14 @@ fn the_hash_is_fnv_1a_of_64_bits_in_16_hexadecimal_digits() {
 fn the_hash_is_the_default() {
     let store = MemoryStore::default();
     let expected = Some("text 85944171f73967e8".to_owned());
-    assert_eq!(user_id_fields(&store, "foobar"), vec![expected; 5]);
+    assert_eq!(user_id_fields(&store, "foobar"), vec![expected; IDS]);
 }
 
 #[test]
 fn switched_off_the_field_has_no_value() {
     assert_eq!(
         user_id_fields(&store(UserIdField::Off), "ada"),
-        vec![None; 5]
+        vec![None; IDS]
     );
 }
 
@@ -332,6 +354,13 @@ async fn ask_with_invalid_id(store: &MemoryStore) {
     store.get_latest_versioned(INVALID).await.unwrap_err();
     store.get_history(INVALID, 5).await.unwrap_err();
     store.delete(INVALID).await.unwrap_err();
+    let all = VersionRange::all();
+    store.get_versions(INVALID, all).await.unwrap_err();
+    store.get_as_of(INVALID, 0.into()).await.unwrap_err();
+    store
+        .delete_if(INVALID, Expected::Absent)
+        .await
+        .unwrap_err();
 }
 
 #[test]
@@ -348,6 +377,9 @@ fn an_error_is_recorded_in_place_of_the_outcome() {
             span("attuned.store.get", &[error]),
             span("attuned.store.get", &[error]),
             span("attuned.store.history", &[("limit", "number 5"), error]),
+            span("attuned.store.delete", &[error]),
+            span("attuned.store.versions", &[error]),
+            span("attuned.store.as_of", &[error]),
             span("attuned.store.delete", &[error]),
         ]
     );
@@ -370,7 +402,7 @@ fn the_raw_id_is_in_no_field_unless_it_is_asked_for() {
             store.get_history(USER, 5).await.unwrap();
             store.delete(USER).await.unwrap();
         });
-        assert_eq!(spans.len(), 9);
+        assert_eq!(spans.len(), 12);
         for span in spans {
             let has_id = span
                 .fields
@@ -454,6 +486,10 @@ fn a_future_that_is_not_polled_has_no_span() {
         drop(store.upsert_many(vec![snapshot("ada", 1)]));
         drop(store.get_history("ada", 1));
         drop(store.delete("ada"));
+        drop(store.delete_if("ada", Expected::Any));
+        drop(store.get_versions("ada", VersionRange::all()));
+        drop(store.get_as_of("ada", 0.into()));
+        drop(store.list());
         drop(store.health_check());
     });
     assert_eq!(spans, []);
@@ -468,6 +504,8 @@ fn the_synchronous_methods_have_no_spans() {
         assert!(store.get_versioned("ada").is_some());
         assert!(store.with("ada", |_| ()).is_some());
         assert_eq!(store.history("ada", 1).len(), 1);
+        assert_eq!(store.versions("ada", VersionRange::all()).len(), 1);
+        assert!(store.as_of("ada", i64::MAX).version().is_some());
         assert!(store.contains("ada"));
         let change = |_: Option<&State>| State::builder();
         store.update("ada", change).unwrap();

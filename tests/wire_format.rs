@@ -9,9 +9,9 @@ use std::io::{self, Read};
 use attuned_core::StateSnapshot as Published;
 use attuned_store::{MAX_AXES, Source, State, StateSnapshot, Timestamp};
 use proptest::prelude::*;
-use serde::de::value::MapDeserializer;
-use serde::de::{Deserializer, IntoDeserializer, Visitor};
-use serde::{Deserialize, forward_to_deserialize_any};
+use serde_core::de::value::MapDeserializer;
+use serde_core::de::{Deserializer, IntoDeserializer, Visitor};
+use serde_core::{Deserialize, forward_to_deserialize_any};
 use serde_json::{Value, json};
 
 const VALID: &str = r#"{"user_id":"dev_42","updated_at_unix_ms":-5,"source":"inferred","confidence":0.25,"axes":{"formality":0.614,"my_axis":1.0,"warmth":0.0}}"#;
@@ -160,6 +160,7 @@ fn wrong_documents_are_refused_naming_the_field() {
         // Wrong types.
         (altered(r#""dev_42""#, "null"), "user_id"),
         (altered(r#""dev_42""#, "42"), "user_id"),
+        (altered(r#""dev_42""#, "true"), "user_id"),
         (altered(r#""dev_42""#, r#"["dev_42"]"#), "user_id"),
         (altered("-5", "null"), "updated_at_unix_ms"),
         (altered("-5", r#""-5""#), "updated_at_unix_ms"),
@@ -237,6 +238,24 @@ fn wrong_documents_are_refused_naming_the_field() {
         let ours = serde_json::from_value(value.clone());
         let published = validated(serde_json::from_value(value));
         assert_agree(&ours, &published, &document);
+    }
+}
+
+/// It can be the id of somebody.
+#[test]
+fn a_number_in_the_place_of_a_user_id_is_not_shown() {
+    for number in ["90210", "-90210", "90210.5", "9021000000000000000000000"] {
+        let document = altered(r#""dev_42""#, number);
+        let value: Value = serde_json::from_str(&document).unwrap();
+        for error in [
+            serde_json::from_str::<StateSnapshot>(&document).unwrap_err(),
+            serde_json::from_value::<StateSnapshot>(value).unwrap_err(),
+        ] {
+            let message = error.to_string();
+            let expected = "invalid type: number, expected user_id to be a string";
+            assert!(message.starts_with(expected), "{message}");
+            assert!(!message.contains("902"), "{message}");
+        }
     }
 }
 
@@ -500,10 +519,10 @@ fn fields_can_be_named_by_their_index() {
 struct BinarySource(u32);
 
 impl<'de> Deserializer<'de> for BinarySource {
-    type Error = serde::de::value::Error;
+    type Error = serde_core::de::value::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(serde::de::Error::custom("not self-describing"))
+        Err(serde_core::de::Error::custom("not self-describing"))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

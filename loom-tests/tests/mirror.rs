@@ -205,7 +205,9 @@ fn a_reader_never_sees_words_that_are_wiped() {
         let (mirror, _) = of_first();
         let remover = loom::thread::spawn({
             let mirror = Arc::clone(&mirror);
-            move || mirror.close()
+            move || {
+                mirror.close();
+            }
         });
         let seen = mirror.look();
         assert!(seen.is_none() || seen == Some((1, words_of(1))), "{seen:?}");
@@ -222,7 +224,9 @@ fn nothing_is_shown_after_the_end() {
         let (mirror, _) = of_first();
         let writer = loom::thread::spawn({
             let mirror = Arc::clone(&mirror);
-            move || mirror.show(2, words_of(2))
+            move || {
+                mirror.show(2, words_of(2));
+            }
         });
         let remover = loom::thread::spawn({
             let mirror = Arc::clone(&mirror);
@@ -297,7 +301,9 @@ fn nothing_is_left_in_the_words_after_the_end() {
         let (mirror, _) = of_first();
         let writer = loom::thread::spawn({
             let mirror = Arc::clone(&mirror);
-            move || mirror.show(2, words_of(2))
+            move || {
+                mirror.show(2, words_of(2));
+            }
         });
         mirror.close();
         writer.join().unwrap();
@@ -342,4 +348,164 @@ fn readers_get_something_beside_a_writer() {
     for outcome in [None, Some(1), Some(2)] {
         assert!(seen.contains(&outcome), "{outcome:?}");
     }
+}
+
+/// What the kernel does for a change that those who watch are to be told of.
+fn publish_and_tell(mirror: &Mirror<WORDS>, head: &AtomicU64, told: &AtomicU64) {
+    let sequence = swap(head);
+    if mirror.show(sequence, words_of(sequence)) {
+        told.fetch_max(sequence, Ordering::AcqRel);
+    }
+}
+
+/// What one who watches does: asks to be told, and then looks.
+fn watch(mirror: &Mirror<WORDS>, head: &AtomicU64) -> u64 {
+    mirror.watch();
+    load_head(mirror, head)
+}
+
+/// The watcher knows of the newest version, or was told, and will be told of the next one.
+fn assert_nothing_missed(seen: u64, mirror: &Mirror<WORDS>, head: &AtomicU64, told: &AtomicU64) {
+    let newest = head.load(Ordering::Acquire);
+    let told = told.load(Ordering::Acquire);
+    assert!(
+        seen == newest || told == newest,
+        "saw {seen} and was told of {told}, not of {newest}"
+    );
+    assert!(mirror.announce(newest), "the mark is lost");
+}
+
+/// The greatest sequence that was told.
+fn told() -> Arc<AtomicU64> {
+    Arc::new(AtomicU64::new(0))
+}
+
+#[test]
+fn one_who_watches_misses_nothing_and_hides_nothing() {
+    explore("watch | publish, publish", Some(PREEMPTIONS), || {
+        let (mirror, head) = of_first();
+        let told = told();
+        let writer = loom::thread::spawn({
+            let (mirror, head, told) = (Arc::clone(&mirror), Arc::clone(&head), Arc::clone(&told));
+            move || {
+                publish_and_tell(&mirror, &head, &told);
+                publish_and_tell(&mirror, &head, &told);
+            }
+        });
+        let seen = watch(&mirror, &head);
+        writer.join().unwrap();
+        assert_nothing_missed(seen, &mirror, &head, &told);
+        assert_eq!(mirror.look(), Some((3, words_of(3))), "hidden for nothing");
+    });
+}
+
+#[test]
+fn one_who_watches_two_writers_misses_nothing() {
+    let bound = Some(PREEMPTIONS_OF_TWO_WRITERS);
+    explore("watch | publish | publish", bound, || {
+        let (mirror, head) = of_first();
+        let told = told();
+        let writers = [(); 2].map(|()| {
+            let (mirror, head, told) = (Arc::clone(&mirror), Arc::clone(&head), Arc::clone(&told));
+            loom::thread::spawn(move || publish_and_tell(&mirror, &head, &told))
+        });
+        let seen = watch(&mirror, &head);
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        assert_nothing_missed(seen, &mirror, &head, &told);
+    });
+}
+
+/// A reader announces what the writer has put at the head; the writer tells all the same.
+#[test]
+fn one_who_watches_misses_nothing_that_another_announces() {
+    explore("watch | publish | load head", Some(PREEMPTIONS), || {
+        let (mirror, head) = of_first();
+        let told = told();
+        let writer = loom::thread::spawn({
+            let (mirror, head, told) = (Arc::clone(&mirror), Arc::clone(&head), Arc::clone(&told));
+            move || publish_and_tell(&mirror, &head, &told)
+        });
+        let reader = loom::thread::spawn({
+            let (mirror, head) = (Arc::clone(&mirror), Arc::clone(&head));
+            move || {
+                load_head(&mirror, &head);
+            }
+        });
+        let seen = watch(&mirror, &head);
+        writer.join().unwrap();
+        reader.join().unwrap();
+        assert_nothing_missed(seen, &mirror, &head, &told);
+    });
+}
+
+/// A removal is told, too, and its words are wiped, with a writer inside or without.
+#[test]
+fn one_who_watches_is_told_of_the_end() {
+    explore("watch | publish | close", Some(PREEMPTIONS), || {
+        let (mirror, head) = of_first();
+        let told = told();
+        let writer = loom::thread::spawn({
+            let (mirror, told) = (Arc::clone(&mirror), Arc::clone(&told));
+            move || {
+                if mirror.show(2, words_of(2)) {
+                    told.fetch_max(2, Ordering::AcqRel);
+                }
+            }
+        });
+        let remover = loom::thread::spawn({
+            let (mirror, head, told) = (Arc::clone(&mirror), Arc::clone(&head), Arc::clone(&told));
+            move || {
+                head.store(END, Ordering::Release);
+                if mirror.close() {
+                    told.fetch_max(END, Ordering::AcqRel);
+                }
+            }
+        });
+        mirror.watch();
+        let seen = head.load(Ordering::Acquire);
+        writer.join().unwrap();
+        remover.join().unwrap();
+        let told = told.load(Ordering::Acquire);
+        assert!(seen == END || told == END, "the end was missed");
+        assert!(mirror.is_closed());
+        assert_eq!(mirror.look(), None);
+        assert_eq!(mirror.raw_words(), [0; WORDS]);
+    });
+}
+
+/// Watchers come and go while a writer is inside: the words are shown all the same.
+#[test]
+fn those_who_come_and_go_hide_nothing() {
+    explore("publish | watch, unwatch", Some(PREEMPTIONS), || {
+        let (mirror, head) = of_first();
+        let writer = loom::thread::spawn({
+            let (mirror, head) = (Arc::clone(&mirror), Arc::clone(&head));
+            move || publish(&mirror, &head)
+        });
+        mirror.watch();
+        mirror.unwatch();
+        writer.join().unwrap();
+        assert_eq!(mirror.look(), Some((2, words_of(2))), "hidden for nothing");
+    });
+}
+
+/// One has gone when another comes, beside a writer.
+#[test]
+fn one_who_comes_after_another_misses_nothing() {
+    explore("publish | unwatch, watch", Some(PREEMPTIONS), || {
+        let (mirror, head) = of_first();
+        mirror.watch();
+        let told = told();
+        let writer = loom::thread::spawn({
+            let (mirror, head, told) = (Arc::clone(&mirror), Arc::clone(&head), Arc::clone(&told));
+            move || publish_and_tell(&mirror, &head, &told)
+        });
+        mirror.unwatch();
+        let seen = watch(&mirror, &head);
+        writer.join().unwrap();
+        assert_nothing_missed(seen, &mirror, &head, &told);
+        assert_eq!(mirror.look(), Some((2, words_of(2))), "hidden for nothing");
+    });
 }

@@ -17,7 +17,7 @@ type PublishedResult<T> = Result<T, PublishedError>;
 // The published default of `delete` does nothing and says `Ok`.
 #[deny(clippy::missing_trait_methods)]
 #[async_trait]
-impl<S: BuildHasher + Send + Sync> attuned_store_v1::StateStore for MemoryStore<S> {
+impl<S: BuildHasher + Send + Sync + 'static> attuned_store_v1::StateStore for MemoryStore<S> {
     async fn upsert_latest(&self, published: attuned_core::StateSnapshot) -> PublishedResult<()> {
         let snapshot = StateSnapshot::try_from(published).map_err(StoreError::from)?;
         Ok(StateStore::upsert_latest(self, snapshot).await?)
@@ -61,7 +61,7 @@ fn absent_if_invalid<T: Default>(result: crate::Result<T>) -> crate::Result<T> {
 
 /// Healthy, under the name `memory_store`, as the published one is.
 #[async_trait]
-impl<S: BuildHasher + Send + Sync> HealthCheck for MemoryStore<S> {
+impl<S: BuildHasher + Send + Sync + 'static> HealthCheck for MemoryStore<S> {
     async fn check(&self) -> ComponentHealth {
         const NAME: &str = "memory_store";
         match StateStore::health_check(self).await {

@@ -9,7 +9,11 @@
 /// ```
 /// use attuned_store::conformance::Capabilities;
 ///
-/// let capabilities = Capabilities::new().history(100).delete().conditional_writes();
+/// let capabilities = Capabilities::new()
+///     .history(100)
+///     .delete()
+///     .conditional_writes()
+///     .versions();
 /// # let _ = capabilities;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +24,10 @@ pub struct Capabilities {
     pub(super) delete: bool,
     pub(super) revisions: bool,
     pub(super) conditional_writes: bool,
+    pub(super) watching: bool,
+    pub(super) conditional_deletes: bool,
+    pub(super) versions: bool,
+    pub(super) list: bool,
 }
 
 impl Capabilities {
@@ -62,5 +70,34 @@ impl Capabilities {
     pub fn conditional_writes(mut self) -> Self {
         self.conditional_writes = true;
         self.revisions()
+    }
+
+    /// The backend has [`watch`](crate::StateStore::watch) and
+    /// [`watch_all`](crate::StateStore::watch_all), and with them revisions.
+    ///
+    /// A watch that stays silent makes the suite wait for ever: give the run a time limit.
+    pub fn watching(mut self) -> Self {
+        self.watching = true;
+        self.revisions()
+    }
+
+    /// The backend has [`delete_if`](crate::StateStore::delete_if), and with it
+    /// [`delete`](Self::delete) and revisions.
+    pub fn conditional_deletes(mut self) -> Self {
+        self.conditional_deletes = true;
+        self.delete().revisions()
+    }
+
+    /// The backend has [`get_versions`](crate::StateStore::get_versions) and
+    /// [`get_as_of`](crate::StateStore::get_as_of), and with them revisions.
+    pub fn versions(mut self) -> Self {
+        self.versions = true;
+        self.revisions()
+    }
+
+    /// The backend has [`list`](crate::StateStore::list).
+    pub fn list(mut self) -> Self {
+        self.list = true;
+        self
     }
 }

@@ -6,13 +6,12 @@
 //! [`conformance`](super).
 
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::task::Poll;
 
 use futures_util::future::{join, join_all};
 
 use super::report::Clause;
 use super::trial::{Checked, Trial, broken, numbered, same, snapshot, succeeds};
+use crate::yield_now::yield_now;
 use crate::{Expected, State, StateSnapshot, StateStoreExt, StoreError};
 
 pub(super) static CLAUSES: &[Clause] = &[
@@ -54,6 +53,12 @@ pub(super) static CLAUSES: &[Clause] = &[
         "concurrent.one_delete_removes",
         "`delete` takes effect at one instant: of several, one has something to remove.",
         |trial| Box::pin(one_delete_removes(trial)),
+    ),
+    Clause::new(
+        "concurrent.one_conditional_delete_wins",
+        "The comparison and the removal are one step: of several removals and writes that expect \
+         the same revision, one succeeds.",
+        |trial| Box::pin(one_conditional_delete_wins(trial)),
     ),
     Clause::new(
         "concurrent.delete_is_whole",
@@ -130,7 +135,7 @@ async fn updates_lose_none(trial: &Trial<'_>) -> Checked {
                 "update_latest",
                 trial.store.update_latest(&user, count).await,
             )?;
-            let_others_go().await;
+            yield_now().await;
         }
         Ok(())
     };
@@ -180,7 +185,7 @@ async fn latest_is_newest(trial: &Trial<'_>) -> Checked {
             if let Some(look) = trial.look(&user).await? {
                 look.agrees(trial)?;
             }
-            let_others_go().await;
+            yield_now().await;
         }
         Ok(())
     };
@@ -200,7 +205,7 @@ async fn revision_of_one_write(trial: &Trial<'_>) -> Checked {
         let mut seen = vec![];
         for _ in 0..ROUNDS {
             seen.extend(trial.versioned(&user).await?);
-            let_others_go().await;
+            yield_now().await;
         }
         Ok(seen)
     };
@@ -231,6 +236,34 @@ async fn one_delete_removes(trial: &Trial<'_>) -> Checked {
     same("how many of the deletes returned true", &count, &1)
 }
 
+async fn one_conditional_delete_wins(trial: &Trial<'_>) -> Checked {
+    trial.needs_conditional_deletes()?;
+    let user = trial.user();
+    trial.write(&snapshot(&user, 0)?).await?;
+    let seen = Expected::At(trial.revision(&user).await?);
+    let rivals = if trial.capabilities.conditional_writes {
+        RIVALS as i64
+    } else {
+        0
+    };
+    let rivals = numbered(&user, 1..=rivals)?;
+    let write = |snapshot: &StateSnapshot| trial.store.upsert_if(snapshot.clone(), seen);
+    let deleting = join_all((0..RIVALS).map(|_| trial.store.delete_if(&user, seen)));
+    let writing = join_all(rivals.iter().map(write));
+    let (deleted, written) = join(deleting, writing).await;
+
+    let results = deleted.into_iter().map(|result| result.map(|_| ()));
+    let mut won = 0;
+    for result in results.chain(written.into_iter().map(|result| result.map(|_| ()))) {
+        match result {
+            Ok(()) => won += 1,
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return broken(format!("delete_if or upsert_if failed: {error}")),
+        }
+    }
+    same("how many of them succeeded", &won, &1)
+}
+
 async fn delete_is_whole(trial: &Trial<'_>) -> Checked {
     trial.needs_delete()?;
     for round in 0..ROUNDS {
@@ -239,7 +272,7 @@ async fn delete_is_whole(trial: &Trial<'_>) -> Checked {
         let deletes = || async {
             for _ in 0..=round {
                 trial.delete(&user).await?;
-                let_others_go().await;
+                yield_now().await;
             }
             Ok(())
         };
@@ -286,23 +319,9 @@ fn each_writers_own(
 async fn write_all(trial: &Trial<'_>, snapshots: &[StateSnapshot]) -> Checked {
     for snapshot in snapshots {
         trial.write(snapshot).await?;
-        let_others_go().await;
+        yield_now().await;
     }
     Ok(())
-}
-
-/// Waits until the other futures of the task have been polled.
-async fn let_others_go() {
-    let mut waited = false;
-    poll_fn(|context| {
-        if waited {
-            return Poll::Ready(());
-        }
-        waited = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn all<T>(results: Vec<Checked<T>>) -> Checked<Vec<T>> {

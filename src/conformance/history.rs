@@ -1,5 +1,6 @@
 //! The history of a user.
 
+use super::MAX_FILLED;
 use super::report::Clause;
 use super::trial::{Checked, Stop, Trial, broken, numbered, same, snapshot};
 
@@ -63,9 +64,6 @@ pub(super) static CLAUSES: &[Clause] = &[
         |trial| Box::pin(reading_takes_nothing(trial)),
     ),
 ];
-
-/// More writes than this are not made to fill a history.
-const MAX_FILLED: usize = 1_000;
 
 async fn empty_if_none_is_kept(trial: &Trial<'_>) -> Checked {
     if trial.capabilities.history.is_some() {

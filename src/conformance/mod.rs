@@ -14,8 +14,8 @@
 //! # async fn main() -> Result<(), attuned_store::conformance::Failure> {
 //! // A store without history.
 //! let store = MemoryStore::default();
-//! let capabilities = Capabilities::new().delete().revisions();
-//! # let capabilities = capabilities.conditional_writes();
+//! let capabilities = Capabilities::new().conditional_writes().conditional_deletes();
+//! let capabilities = capabilities.versions().list().watching();
 //! let report = check_all(&store, capabilities).await?;
 //! println!("{report}");
 //! # Ok(())
@@ -30,7 +30,7 @@
 //! is cancelled. In any other they stay.
 //!
 //! Nobody else may write these users, and none may expire while the suite runs.
-//! A run makes about 2,000 calls and one for each entry of a full history. They come one
+//! A run makes about 3,100 calls and three for each entry of a full history. They come one
 //! after the other; only those of [`check_concurrent`] are several at a time.
 //!
 //! # Runtimes and threads
@@ -76,11 +76,13 @@ mod cancellation;
 mod capabilities;
 mod capacity;
 mod concurrent;
+mod conditional_deletes;
 mod conditional_writes;
 mod delete;
 mod extensions;
 mod history;
 mod latest;
+mod list;
 mod many;
 mod report;
 mod revisions;
@@ -88,6 +90,8 @@ mod snapshots;
 mod trial;
 mod unsupported;
 mod user_ids;
+mod versions;
+mod watching;
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::SystemTime;
@@ -99,7 +103,7 @@ use self::trial::{Stop, Trial};
 use crate::StateStore;
 
 /// The groups of [`check_all`].
-static GROUPS: [&[Clause]; 11] = [
+static GROUPS: [&[Clause]; 15] = [
     latest::CLAUSES,
     snapshots::CLAUSES,
     user_ids::CLAUSES,
@@ -107,11 +111,18 @@ static GROUPS: [&[Clause]; 11] = [
     delete::CLAUSES,
     revisions::CLAUSES,
     conditional_writes::CLAUSES,
+    conditional_deletes::CLAUSES,
+    versions::CLAUSES,
     many::CLAUSES,
+    list::CLAUSES,
+    watching::CLAUSES,
     concurrent::CLAUSES,
     cancellation::CLAUSES,
     extensions::CLAUSES,
 ];
+
+/// More writes than this are not made to fill a history.
+const MAX_FILLED: usize = 1_000;
 
 /// Every clause that there is, those of [`check_capacity`] included.
 pub fn clauses() -> impl Iterator<Item = &'static Clause> {
@@ -238,6 +249,48 @@ pub async fn check_conditional_writes(
     .await
 }
 
+/// Checks only the clauses on conditional removals: those named `conditional_deletes.…`.
+///
+/// # Errors
+///
+/// [`Failure`] if a clause is broken.
+pub async fn check_conditional_deletes(
+    store: &dyn StateStore,
+    capabilities: Capabilities,
+) -> Result<Report, Failure> {
+    run(
+        &[conditional_deletes::CLAUSES],
+        store,
+        capabilities,
+        usize::MAX,
+    )
+    .await
+}
+
+/// Checks only the clauses on reads of the past: those named `versions.…`.
+///
+/// # Errors
+///
+/// [`Failure`] if a clause is broken.
+pub async fn check_versions(
+    store: &dyn StateStore,
+    capabilities: Capabilities,
+) -> Result<Report, Failure> {
+    run(&[versions::CLAUSES], store, capabilities, usize::MAX).await
+}
+
+/// Checks only the clauses on the listing of all users: those named `list.…`.
+///
+/// # Errors
+///
+/// [`Failure`] if a clause is broken.
+pub async fn check_list(
+    store: &dyn StateStore,
+    capabilities: Capabilities,
+) -> Result<Report, Failure> {
+    run(&[list::CLAUSES], store, capabilities, usize::MAX).await
+}
+
 /// Checks only the clauses on reading and writing several users in one call: those named `many.…`.
 ///
 /// # Errors
@@ -248,6 +301,18 @@ pub async fn check_many(
     capabilities: Capabilities,
 ) -> Result<Report, Failure> {
     run(&[many::CLAUSES], store, capabilities, usize::MAX).await
+}
+
+/// Checks only the clauses on watches: those named `watch.…`.
+///
+/// # Errors
+///
+/// [`Failure`] if a clause is broken.
+pub async fn check_watching(
+    store: &dyn StateStore,
+    capabilities: Capabilities,
+) -> Result<Report, Failure> {
+    run(&[watching::CLAUSES], store, capabilities, usize::MAX).await
 }
 
 /// Checks only the clauses on operations under way at once: those named `concurrent.…`.

@@ -102,6 +102,11 @@ impl<'a> Trial<'a> {
         self.user_called(&ending)
     }
 
+    /// Whether this check has made the user.
+    pub(super) fn has_made(&self, user_id: &str) -> bool {
+        user_id.starts_with(&self.stem)
+    }
+
     fn users(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,6 +142,23 @@ impl<'a> Trial<'a> {
     pub(super) fn needs_conditional_writes(&self) -> Checked {
         let declared = self.capabilities.conditional_writes;
         needs(declared, "the backend has no conditional writes")
+    }
+
+    pub(super) fn needs_conditional_deletes(&self) -> Checked {
+        let declared = self.capabilities.conditional_deletes;
+        needs(declared, "the backend has no conditional removals")
+    }
+
+    pub(super) fn needs_versions(&self) -> Checked {
+        let declared = self.capabilities.versions;
+        needs(declared, "the backend cannot read the past")
+    }
+
+    pub(super) fn needs_list(&self) -> Checked {
+        needs(
+            self.capabilities.list,
+            "the backend does not list its users",
+        )
     }
 
     /// What is to be left of these snapshots in the history, if all were written

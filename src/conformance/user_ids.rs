@@ -4,7 +4,10 @@ use std::fmt;
 
 use super::report::Clause;
 use super::trial::{Checked, Trial, broken, numbered, snapshot};
-use crate::{MAX_USER_ID_BYTES, Result as StoreResult, StoreError, validate_user_id};
+use crate::{
+    Expected, MAX_USER_ID_BYTES, Result as StoreResult, Revision, StoreError, VersionRange,
+    validate_user_id,
+};
 
 pub(super) static CLAUSES: &[Clause] = &[
     Clause::new(
@@ -46,6 +49,22 @@ pub(super) static CLAUSES: &[Clause] = &[
         "user_ids.invalid_in_delete",
         "Asking `delete` for an id that breaks the rules is `InvalidUserId`.",
         |trial| Box::pin(invalid_in_delete(trial)),
+    ),
+    Clause::new(
+        "user_ids.invalid_in_delete_if",
+        "Asking `delete_if` for an id that breaks the rules is `InvalidUserId`, whatever is \
+         expected.",
+        |trial| Box::pin(invalid_in_delete_if(trial)),
+    ),
+    Clause::new(
+        "user_ids.invalid_in_get_versions",
+        "Asking `get_versions` with an id that breaks the rules is `InvalidUserId`.",
+        |trial| Box::pin(invalid_in_get_versions(trial)),
+    ),
+    Clause::new(
+        "user_ids.invalid_in_get_as_of",
+        "Asking `get_as_of` with an id that breaks the rules is `InvalidUserId`.",
+        |trial| Box::pin(invalid_in_get_as_of(trial)),
     ),
 ];
 
@@ -141,6 +160,40 @@ async fn invalid_in_delete(trial: &Trial<'_>) -> Checked {
     trial.needs_delete()?;
     for user_id in invalid() {
         is_refused(&user_id, trial.store.delete(&user_id).await)?;
+    }
+    Ok(())
+}
+
+async fn invalid_in_delete_if(trial: &Trial<'_>) -> Checked {
+    trial.needs_conditional_deletes()?;
+    for user_id in invalid() {
+        for expected in [
+            Expected::Any,
+            Expected::Absent,
+            Expected::At(Revision::from(1)),
+        ] {
+            is_refused(&user_id, trial.store.delete_if(&user_id, expected).await)?;
+        }
+    }
+    Ok(())
+}
+
+async fn invalid_in_get_versions(trial: &Trial<'_>) -> Checked {
+    trial.needs_versions()?;
+    for user_id in invalid() {
+        for range in [VersionRange::all(), VersionRange::all().limit(0)] {
+            is_refused(&user_id, trial.store.get_versions(&user_id, range).await)?;
+        }
+    }
+    Ok(())
+}
+
+async fn invalid_in_get_as_of(trial: &Trial<'_>) -> Checked {
+    trial.needs_versions()?;
+    for user_id in invalid() {
+        for time in [i64::MIN, i64::MAX] {
+            is_refused(&user_id, trial.store.get_as_of(&user_id, time.into()).await)?;
+        }
     }
     Ok(())
 }

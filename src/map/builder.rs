@@ -10,6 +10,7 @@ use super::retention::Retention;
 use super::small_value::{Mirrored, Mirroring, SmallValue, Unmirrored};
 use super::stats::Tally;
 use super::timeline::RevisionFloor;
+use super::watchers::Watchers;
 use super::{DriveWhenDropped, HistoryMap};
 use crate::sync::{HashMap, ResizeMode};
 
@@ -125,6 +126,7 @@ impl<S: BuildHasher + Send + Sync> Settings<S> {
             revision_floor: RevisionFloor::default(),
             bound: self.max_keys.map(Bound::new),
             tally: Tally::default(),
+            watchers: Watchers::new(),
             mirroring: PhantomData,
         })
     }

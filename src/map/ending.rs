@@ -57,9 +57,8 @@ where
         loop {
             let current =
                 epochs::elsewhere(|| self.get_versioned(key)).ok_or(MapError::ThreadEnding)?;
-            let there = Expected::from(current.as_ref());
-            if expected != Expected::Any && expected != there {
-                let actual = current.map(|current| current.revision);
+            let actual = current.as_ref().map(|current| current.revision);
+            if !expected.is_met_by(actual) {
                 return Err(self.conflict(expected, actual));
             }
             let found = current
@@ -68,6 +67,7 @@ where
             let Some(value) = change(found) else {
                 return Ok(None);
             };
+            let there = Expected::from(actual);
             let written = epochs::elsewhere(|| {
                 let written = self.write(key, || SmolStr::new(key), value.clone(), there)?;
                 Ok(written.with(value))

@@ -14,6 +14,8 @@ mod stats;
 mod timeline;
 mod version;
 mod view;
+mod watch;
+mod watchers;
 mod write;
 
 use std::fmt;
@@ -27,8 +29,11 @@ use self::key::OwnedKey;
 use self::retention::Retention;
 use self::stats::Tally;
 use self::timeline::{RevisionFloor, Timeline};
+use self::watchers::Watchers;
+use crate::range::{AsOf, VersionRange};
 use crate::revision::{Expected, Revision};
 use crate::sync::{HashMap, HashMapRef, LocalGuard, epochs};
+use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
 
 pub use self::builder::{HistoryMapBuilder, MAX_CAPACITY, MAX_HISTORY};
@@ -39,6 +44,7 @@ pub use self::stats::Stats;
 pub use self::view::View;
 
 pub(crate) use self::builder::Settings;
+pub(crate) use self::watch::Look;
 
 /// A concurrent map that keeps, for each key, the latest value and a bounded history.
 ///
@@ -106,7 +112,7 @@ pub(crate) use self::builder::Settings;
 /// | [`get`](Self::get), [`with`](Self::with), [mirrored](SmallValue) | nothing | none |
 /// | the same, not mirrored | what a clone does; `with` nothing | none that readers write |
 /// | [`insert`](Self::insert) of a known key | one version | that of the key |
-/// | [`history`](Self::history) | the vector, and what clones do | none that readers write |
+/// | [`history`](Self::history), [`versions`](Self::versions), [`as_of`](Self::as_of) | vectors, and what clones do | none that readers write |
 ///
 /// No cost depends on the number of keys or threads, with two exceptions: reclamation looks
 /// at every thread now and then (at one in 4 to 32 superseding writes, the more rarely the
@@ -175,6 +181,7 @@ where
     revision_floor: RevisionFloor,
     bound: Option<Bound>,
     tally: Tally,
+    watchers: Watchers,
     mirroring: PhantomData<fn() -> M>,
 }
 
@@ -253,6 +260,76 @@ where
     #[must_use]
     pub fn history(&self, key: &str, limit: usize) -> Vec<Versioned<V>> {
         View::new(self).history(key, limit)
+    }
+
+    /// The versions of a key that are in `range`, in its order. Empty if there are none.
+    ///
+    /// A map without history has the latest version alone.
+    ///
+    /// Takes effect like [`history`](Self::history), of which the result is a part: versions
+    /// that have left the history are [left out without a sign](VersionRange#what-is-missing).
+    /// Never blocks. It clones what it returns, nothing else. Allocates that vector, and a
+    /// list of references to the versions that it walks over: 8 bytes each.
+    ///
+    /// It walks from the latest version to the older bound of the range, or to the end of the
+    /// history if there is none. A [limit](VersionRange::limit) shortens the walk only in a
+    /// range that begins with the newest version: not with
+    /// [`before`](VersionRange::before), [`until`](VersionRange::until) or
+    /// [`oldest_first`](VersionRange::oldest_first). An [empty](VersionRange::is_empty) range
+    /// costs no walk.
+    ///
+    /// ```
+    /// use attuned_store::{HistoryMap, VersionRange};
+    ///
+    /// let map = HistoryMap::builder().history(10).build()?;
+    /// for number in 1..=5 {
+    ///     map.insert("ada", number)?;
+    /// }
+    /// let numbers = |range: VersionRange| -> Vec<i32> {
+    ///     map.versions("ada", range).iter().map(|version| version.value).collect()
+    /// };
+    /// assert_eq!(numbers(VersionRange::all()), [5, 4, 3, 2, 1]);
+    ///
+    /// // Page by page.
+    /// let page = map.versions("ada", VersionRange::all().limit(2));
+    /// let next = VersionRange::all().before(page[1].revision).limit(2);
+    /// assert_eq!(numbers(next), [3, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn versions(&self, key: &str, range: VersionRange) -> Vec<Versioned<V>> {
+        View::new(self).versions(key, range)
+    }
+
+    /// What was the latest value of a key at this time: the last version whose
+    /// [`written_at`](Versioned::written_at) is not later.
+    ///
+    /// [`AsOf`] tells a key that was not there from one whose versions of that time have
+    /// left the history. Of a removed key nothing is known.
+    ///
+    /// Takes effect like [`history`](Self::history), from which it is read. For a time that
+    /// has passed the answer stays the same until that version leaves the history or the
+    /// key is removed, with two exceptions. A write that is under way can still get the time
+    /// at which it began. And if the clock is set back, the first write of a key, or the first
+    /// one since a removal, can get a time that had passed.
+    ///
+    /// Never blocks. It walks from the latest version to the one it returns, clones that, and
+    /// allocates a list of references to those it has walked over: 8 bytes each.
+    ///
+    /// ```
+    /// use attuned_store::{AsOf, HistoryMap};
+    ///
+    /// let map = HistoryMap::builder().history(10).build()?;
+    /// map.insert("ada", "first")?;
+    /// let first = map.get_versioned("ada").expect("it was written");
+    ///
+    /// assert_eq!(map.as_of("ada", first.written_at), AsOf::Was(first));
+    /// assert_eq!(map.as_of("ada", first.written_at - 1), AsOf::NotThere);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn as_of(&self, key: &str, time: impl Into<Timestamp>) -> AsOf<V> {
+        View::new(self).as_of(key, time)
     }
 
     /// Whether the key has a value. Never blocks; allocates nothing.
@@ -497,6 +574,20 @@ where
         keys
     }
 
+    /// The keys of which `wanted` is true, in no order; as good as
+    /// [`for_each`](Self::for_each).
+    pub(crate) fn keys_where(
+        &self,
+        wanted: impl Fn(&str) -> bool + Send,
+    ) -> Result<Vec<SmolStr>, MapError> {
+        self.wherever(move || {
+            let pinned = self.timelines.pin();
+            let there = pinned.iter().filter(|(_, timeline)| !timeline.is_closed());
+            let keys = there.map(|(key, _)| key.text());
+            Ok(keys.filter(|key| wanted(key)).cloned().collect())
+        })
+    }
+
     /// How many keys there are.
     ///
     /// Under concurrent changes an estimate: it counts what the map holds,
@@ -585,6 +676,7 @@ where
     /// sdd takes what a map has in the thread that drops it. If that one is about to end,
     /// another thread does it first.
     fn drop(&mut self) {
+        self.watchers.end();
         if !self.usable() {
             let _ = epochs::elsewhere(|| self.close_unless(|_, _| false));
         }

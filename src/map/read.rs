@@ -10,8 +10,10 @@ use super::retention::Retention;
 use super::small_value::Mirroring;
 use super::timeline::{RevisionFloor, Timeline};
 use super::version::Version;
+use crate::range::{AsOf, VersionRange};
 use crate::revision::Revision;
 use crate::sync::epochs;
+use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
 
 /// The latest value as the mirror has it. Takes effect where the mirror is looked into.
@@ -100,8 +102,208 @@ pub(super) fn history<V: Clone + 'static>(
     timeline.history(limit, retention, &guard, |version| copied(version, base))
 }
 
+/// How many references to versions a walk makes room for at once, which does not know how
+/// far it goes.
+const ROOM: usize = 64;
+
+/// The versions of a range, in its order. Copies those alone.
+pub(super) fn versions<V: Clone + 'static>(
+    timeline: &Timeline<V>,
+    range: VersionRange,
+    retention: &Retention,
+    floor: &RevisionFloor,
+) -> Vec<Versioned<V>> {
+    if range.is_empty() {
+        return Vec::new();
+    }
+    let guard = epochs::enter();
+    let base = timeline.revision_base(floor);
+    let known = |version: &Version<V>| (revision(version, base), version.written_at());
+    // Revisions and times are in the order of the chain, as the walk needs it.
+    let is_too_old = |version: &Version<V>| {
+        let (revision, written_at) = known(version);
+        range.is_too_old(revision, written_at)
+    };
+    let needed = range.newest_needed();
+    let walked = timeline.walk(needed, ROOM, retention, &guard, is_too_old, |met| met);
+    let picked = range.pick(walked, |version| known(version));
+    let copies = picked.into_iter().map(|version| copied(version, base));
+    copies.collect()
+}
+
+/// What was the latest at this time. Copies that one alone.
+pub(super) fn as_of<V: Clone + 'static>(
+    timeline: &Timeline<V>,
+    time: Timestamp,
+    retention: &Retention,
+    floor: &RevisionFloor,
+) -> AsOf<V> {
+    let guard = epochs::enter();
+    let was_there = |version: &Version<V>| version.written_at() <= time.as_unix_ms();
+    let walked = timeline.walk(usize::MAX, ROOM, retention, &guard, was_there, |met| met);
+    match walked.last() {
+        Some(version) if was_there(version) => {
+            AsOf::Was(copied(version, timeline.revision_base(floor)))
+        }
+        Some(oldest) if oldest.sequence() > 1 => AsOf::Evicted,
+        _ => AsOf::NotThere,
+    }
+}
+
+/// The revision of a version, in a timeline with this base of its revisions.
+fn revision<V>(version: &Version<V>, revision_base: u64) -> Revision {
+    Revision::from(revision_base + version.sequence())
+}
+
 /// A copy of a version, in a timeline with this base of its revisions.
 fn copied<V: Clone>(version: &Version<V>, revision_base: u64) -> Versioned<V> {
-    let revision = Revision::from(revision_base + version.sequence());
+    let revision = revision(version, revision_base);
     Versioned::new(version.value().clone(), revision, version.written_at())
+}
+
+#[cfg(all(test, not(attuned_loom)))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::map::timeline::Facts;
+    use crate::map::version::Unpublished;
+
+    /// A range of some revisions around those from 1 to 12, and of times around the same.
+    fn ranges() -> impl Strategy<Value = VersionRange> {
+        let end = || prop::option::of(0_u64..14);
+        let limit = prop::option::of(0_usize..8);
+        let parts = (end(), end(), end(), end(), limit, any::<bool>());
+        parts.prop_map(|(after, before, since, until, limit, oldest_first)| {
+            let mut range = VersionRange::all();
+            if let Some(after) = after {
+                range = range.after(after.into());
+            }
+            if let Some(before) = before {
+                range = range.before(before.into());
+            }
+            if let Some(since) = since {
+                range = range.since(since as i64);
+            }
+            if let Some(until) = until {
+                range = range.until(until as i64);
+            }
+            if let Some(limit) = limit {
+                range = range.limit(limit);
+            }
+            if oldest_first {
+                range = range.oldest_first();
+            }
+            range
+        })
+    }
+
+    /// A timeline whose writes come when the clock shows these times, and the plain model
+    /// of it: all that was written, newest first.
+    fn written_at(clock: &[i64], retention: &Retention) -> (Timeline<usize>, Vec<(u64, i64)>) {
+        assert!(epochs::usable(|| ()), "this thread is not about to end");
+        let timeline = Timeline::starting_with(Unpublished::Value(0), None, clock[0]);
+        let mut model = vec![(1, clock[0])];
+        for (index, &now) in clock.iter().enumerate().skip(1) {
+            let guard = epochs::enter();
+            let value = Unpublished::Value(index);
+            let published = timeline.publish(value, Facts { words: &None, now }, retention, &guard);
+            assert!(published.is_ok(), "the timeline is open");
+            // A clock that goes back is not followed.
+            let last = model[0].1;
+            model.insert(0, (index as u64 + 1, now.max(last)));
+        }
+        (timeline, model)
+    }
+
+    proptest! {
+        #[test]
+        fn versions_and_as_of_are_what_a_plain_list_has(
+            clock in prop::collection::vec(0_i64..13, 1..14),
+            retention in 1_usize..20,
+            range in ranges(),
+        ) {
+            let retention = Retention::new(retention);
+            let (timeline, model) = written_at(&clock, &retention);
+            let floor = RevisionFloor::default();
+            // The first revision of all is above the floor and the base.
+            let base = timeline.revision_base(&floor);
+            prop_assert_eq!(base, 1);
+            let kept: Vec<_> = model
+                .iter()
+                .take(retention.versions() as usize)
+                .map(|&(sequence, at)| {
+                    let revision = Revision::from(base + sequence);
+                    Versioned::new(sequence as usize - 1, revision, at)
+                })
+                .collect();
+
+            prop_assert_eq!(
+                versions(&timeline, range, &retention, &floor),
+                range.select(&kept)
+            );
+            for time in -1..14 {
+                let last = kept.iter().find(|version| version.written_at <= time);
+                let expected = match last {
+                    Some(version) => AsOf::Was(*version),
+                    None if kept.len() < model.len() => AsOf::Evicted,
+                    None => AsOf::NotThere,
+                };
+                prop_assert_eq!(as_of(&timeline, time.into(), &retention, &floor), expected);
+            }
+        }
+    }
+
+    /// A value that counts its clones.
+    #[derive(Debug)]
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Clone for Counted {
+        fn clone(&self) -> Self {
+            self.0.fetch_add(1, Relaxed);
+            Self(Arc::clone(&self.0))
+        }
+    }
+
+    #[test]
+    fn what_is_returned_is_cloned_and_nothing_else() {
+        let clones = Arc::new(AtomicUsize::new(0));
+        let value = || Unpublished::Value(Counted(Arc::clone(&clones)));
+        assert!(epochs::usable(|| ()), "this thread is not about to end");
+        let (retention, floor) = (Retention::new(100), RevisionFloor::default());
+        let timeline = Timeline::starting_with(value(), None, 1);
+        for now in 2..=100 {
+            let guard = epochs::enter();
+            let published =
+                timeline.publish(value(), Facts { words: &None, now }, &retention, &guard);
+            assert!(published.is_ok(), "the timeline is open");
+        }
+
+        let all = VersionRange::all;
+        for (range, returned) in [
+            (all(), 100),
+            (all().since(98), 3),
+            (all().since(40).until(41), 2),
+            (all().until(20).limit(5), 5),
+            (all().until(20).limit(5).oldest_first(), 5),
+            (all().since(101), 0),
+        ] {
+            clones.store(0, Relaxed);
+            let found = versions(&timeline, range, &retention, &floor);
+            assert_eq!(
+                (found.len(), clones.load(Relaxed)),
+                (returned, returned),
+                "{range:?}"
+            );
+        }
+        clones.store(0, Relaxed);
+        assert!(matches!(
+            as_of(&timeline, 50.into(), &retention, &floor),
+            AsOf::Was(_)
+        ));
+        assert_eq!(clones.load(Relaxed), 1);
+    }
 }

@@ -63,11 +63,22 @@ use crate::sync::{
 /// leaves this module has taken effect.
 pub(super) type Head<'g, V> = Ptr<'g, Version<V>>;
 
+/// What a write knows beside its value.
+#[derive(Clone, Copy)]
+pub(super) struct Facts<'w> {
+    /// Those from which the value can be told.
+    pub(super) words: &'w Option<Words>,
+    /// The time by the map's clock, in milliseconds since the Unix epoch.
+    pub(super) now: i64,
+}
+
 /// A write that has taken effect.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Published {
     pub(super) sequence: u64,
     pub(super) written_at: i64,
+    /// Whether somebody watches, whom the writer is to tell.
+    pub(super) watched: bool,
 }
 
 /// A write that was not made, because something else than expected was found in the place
@@ -77,14 +88,19 @@ pub(super) struct Refused<'g, V> {
     pub(super) found: Head<'g, V>,
 }
 
-/// What a closed timeline had, from its last version on. [`Timeline::release`] takes it.
+/// What a closed timeline had. [`Timeline::release`] takes it.
 #[must_use]
-pub(super) struct Closed<V>(Option<Shared<Version<V>>>);
+pub(super) struct Closed<V> {
+    /// From this one on.
+    last: Option<Shared<Version<V>>>,
+    /// Whether somebody watches, whom the thread that closed it is to tell.
+    pub(super) watched: bool,
+}
 
 impl<V> Closed<V> {
     /// How many versions the timeline has had.
     pub(super) fn sequence(&self) -> u64 {
-        self.0.as_ref().map_or(0, |last| last.sequence())
+        self.last.as_ref().map_or(0, |last| last.sequence())
     }
 }
 
@@ -134,10 +150,29 @@ impl<V: 'static> Timeline<V> {
     /// What was found at the head, once it has taken effect.
     fn settled<'g>(&self, head: Head<'g, V>) -> Head<'g, V> {
         match head.as_ref() {
-            Some(version) => self.mirror.announce(version.sequence()),
+            // The thread that has put it there tells those who watch.
+            Some(version) => {
+                self.mirror.announce(version.sequence());
+            }
             None => self.mirror.announce_closed(),
         }
         head
+    }
+
+    /// Asks each thread that changes the timeline from now on to tell those who watch. What is at the
+    /// head afterwards includes all that nobody tells of: [`Mirror::watch`] has the argument.
+    pub(super) fn watch(&self) {
+        self.mirror.watch();
+    }
+
+    #[cfg(all(test, not(attuned_loom)))]
+    pub(super) fn is_watched(&self) -> bool {
+        self.mirror.is_watched()
+    }
+
+    /// Takes that back, under the conditions of [`Mirror::unwatch`].
+    pub(super) fn unwatch(&self) {
+        self.mirror.unwatch();
     }
 
     /// The newest version's sequence and the words of its value, if the mirror has
@@ -167,15 +202,14 @@ impl<V: 'static> Timeline<V> {
     pub(super) fn publish(
         &self,
         mut unpublished: Unpublished<V>,
-        words: &Option<Words>,
-        now: i64,
+        facts: Facts<'_>,
         retention: &Retention,
         guard: &Guard,
     ) -> Result<Published, Unpublished<V>> {
         // Nothing depends on what it is, so it need not have taken effect.
         let mut head = self.head.load(Ordering::Acquire, guard);
         loop {
-            match self.replace(head, unpublished, words, now, retention, guard) {
+            match self.replace(head, unpublished, facts, retention, guard) {
                 Ok(published) => return Ok(published),
                 Err(refused) if refused.found.is_null() => return Err(refused.unpublished),
                 Err(refused) => {
@@ -209,8 +243,7 @@ impl<V: 'static> Timeline<V> {
         &self,
         head: Head<'g, V>,
         unpublished: Unpublished<V>,
-        words: &Option<Words>,
-        now: i64,
+        facts: Facts<'_>,
         retention: &Retention,
         guard: &'g Guard,
     ) -> Result<Published, Refused<'g, V>> {
@@ -227,11 +260,9 @@ impl<V: 'static> Timeline<V> {
         } else {
             None
         };
-        let published = Published {
-            sequence: current.sequence() + 1,
-            written_at: now.max(current.written_at()),
-        };
-        let version = unpublished.placed(published.sequence, published.written_at, previous);
+        let sequence = current.sequence() + 1;
+        let written_at = facts.now.max(current.written_at());
+        let version = unpublished.placed(sequence, written_at, previous);
         // `SeqCst` for the second look at the head in `hand_over`.
         let swapped = self.head.compare_exchange(
             head,
@@ -242,14 +273,18 @@ impl<V: 'static> Timeline<V> {
         );
         match swapped {
             Ok((replaced, _)) => {
-                match words {
-                    Some(words) => self.mirror.show(published.sequence, *words),
-                    None => self.mirror.announce(published.sequence),
-                }
+                let watched = match facts.words {
+                    Some(words) => self.mirror.show(sequence, *words),
+                    None => self.mirror.announce(sequence),
+                };
                 if let Some(replaced) = replaced {
-                    self.hand_over(replaced, published.sequence, retention, guard);
+                    self.hand_over(replaced, sequence, retention, guard);
                 }
-                Ok(published)
+                Ok(Published {
+                    sequence,
+                    written_at,
+                    watched,
+                })
             }
             Err((Some(version), found)) => Err(Refused {
                 unpublished: Unpublished::again(version),
@@ -296,9 +331,26 @@ impl<V: 'static> Timeline<V> {
     /// The newest versions, newest first, as `take` makes them: as many as there are, at
     /// most `limit` and at most as many as are kept. Empty if the timeline is closed.
     ///
+    /// A [walk](Self::walk) without an end of its own.
+    #[inline]
+    pub(super) fn history<'g, T>(
+        &self,
+        limit: usize,
+        retention: &Retention,
+        guard: &'g Guard,
+        take: impl FnMut(&'g Version<V>) -> T,
+    ) -> Vec<T> {
+        self.walk(limit, usize::MAX, retention, guard, |_| false, take)
+    }
+
+    /// The newest versions like [`history`](Self::history), down to the first one of which
+    /// `ends` is true, that one included. `room` is how many places are allocated at once.
+    ///
+    /// `ends` must be true of every version that is older than one of which it is true.
+    ///
     /// Takes effect like [`latest`](Self::latest), at the last load of the head: a link
     /// leads to the same version until it is cut, so what the walk meets is the history
-    /// that ends with the version found there.
+    /// that ends with the version found there, or its newer part.
     ///
     /// The one thing that can go wrong is that writers cut off the tail that the
     /// walk is heading for. A history shorter than its head's sequence implies
@@ -310,12 +362,20 @@ impl<V: 'static> Timeline<V> {
     /// A repeated walk is thus as long as the number of writes that came in
     /// between, and a reader that takes a step faster than a writer a write
     /// catches up.
-    pub(super) fn history<T>(
+    ///
+    /// A walk that comes to its end needs nothing beyond, cut off or not: it is complete
+    /// whatever its length. One that failed has met no version of which `ends` is true, so
+    /// none is true of the versions that are newer, either. The repeated walk therefore
+    /// comes to no end of its own, and is complete with its whole window.
+    #[inline]
+    pub(super) fn walk<'g, T>(
         &self,
         limit: usize,
+        room: usize,
         retention: &Retention,
-        guard: &Guard,
-        mut take: impl FnMut(&Version<V>) -> T,
+        guard: &'g Guard,
+        ends: impl Fn(&Version<V>) -> bool,
+        mut take: impl FnMut(&'g Version<V>) -> T,
     ) -> Vec<T> {
         let mut taken = Vec::new();
         let mut newest_taken = 0;
@@ -327,7 +387,7 @@ impl<V: 'static> Timeline<V> {
             let shown = newest.sequence().min(retention.versions());
             let complete = limit.min(usize::try_from(shown).unwrap_or(usize::MAX));
 
-            let mut walk = Vec::with_capacity(complete);
+            let mut walk = Vec::with_capacity(complete.min(room));
             let mut next = Some(newest);
             while walk.len() < complete
                 && let Some(version) = next
@@ -338,6 +398,9 @@ impl<V: 'static> Timeline<V> {
                     break;
                 }
                 walk.push(take(version));
+                if ends(version) {
+                    return walk;
+                }
                 next = version.previous(guard);
             }
             if walk.len() == complete {
@@ -414,8 +477,8 @@ impl<V: 'static> Timeline<V> {
         );
         match swapped {
             Ok((last, _)) => {
-                self.mirror.close();
-                Ok(Closed(last))
+                let watched = self.mirror.close();
+                Ok(Closed { last, watched })
             }
             Err((_, found)) => Err(self.settled(found)),
         }
@@ -428,8 +491,7 @@ impl<V: 'static> Timeline<V> {
     /// published before the closing and hands over after it [empties the queue
     /// itself](Self::hand_over).
     pub(super) fn release(&self, closed: Closed<V>, guard: &Guard) {
-        let Closed(last) = closed;
-        let versions = let_go(last);
+        let versions = let_go(closed.last);
         // To look whether there is a queue is a mere load. It must not come before the
         // closing: a writer could just make the queue, push, and find the timeline open.
         fence(Ordering::SeqCst);

@@ -8,7 +8,9 @@ use smol_str::SmolStr;
 use super::key::BorrowedKey;
 use super::small_value::{Mirroring, Unmirrored};
 use super::{DefaultHashBuilder, HistoryMap, Pinned, read};
+use crate::range::{AsOf, VersionRange};
 use crate::sync::epochs;
+use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
 
 /// A [`HistoryMap`] under one pin, for the length of a call of [`HistoryMap::pin`].
@@ -105,6 +107,37 @@ where
                 read::history(timeline, limit, &map.retention, &map.revision_floor)
             }
             None => Vec::new(),
+        }
+    }
+
+    /// See [`HistoryMap::versions`].
+    #[must_use]
+    pub fn versions(&self, key: &str, range: VersionRange) -> Vec<Versioned<V>> {
+        let Some(pinned) = &self.pinned else {
+            return epochs::elsewhere(|| self.map.versions(key, range)).unwrap_or_default();
+        };
+        match pinned.get(&BorrowedKey(key)) {
+            Some(timeline) => {
+                let Self { map, .. } = self;
+                read::versions(timeline, range, &map.retention, &map.revision_floor)
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// See [`HistoryMap::as_of`].
+    #[must_use]
+    pub fn as_of(&self, key: &str, time: impl Into<Timestamp>) -> AsOf<V> {
+        let time = time.into();
+        let Some(pinned) = &self.pinned else {
+            return epochs::elsewhere(|| self.map.as_of(key, time)).unwrap_or(AsOf::NotThere);
+        };
+        match pinned.get(&BorrowedKey(key)) {
+            Some(timeline) => {
+                let Self { map, .. } = self;
+                read::as_of(timeline, time, &map.retention, &map.revision_floor)
+            }
+            None => AsOf::NotThere,
         }
     }
 

@@ -7,10 +7,12 @@ use smol_str::SmolStr;
 use super::error::MapError;
 use super::key::{BorrowedKey, OwnedKey};
 use super::small_value::{Mirroring, Words};
-use super::timeline::{Closed, Head, Timeline};
+use super::timeline::{Closed, Facts, Head, Published, Timeline};
 use super::version::{Unpublished, Version};
+use super::watchers::Removal;
 use super::{HistoryMap, Pinned};
 use crate::clock::unix_ms_now;
+use crate::removal::RemovalCause;
 use crate::revision::{Expected, Revision};
 use crate::sync::{Guard, Reclaim as _, epochs};
 use crate::versioned::Versioned;
@@ -58,39 +60,40 @@ where
             let Some(timeline) = pinned.get(&BorrowedKey(key)) else {
                 self.expect_absence(expected)?;
                 match self.insert_new(&pinned, owned_key(), unpublished, words, now)? {
-                    Ok(written) => return Ok(written),
+                    Ok(written) => {
+                        self.notify_of_new(key);
+                        return Ok(written);
+                    }
                     Err(again) => unpublished = again,
                 }
                 continue;
             };
-            let guard = epochs::enter();
-            let published = if expected == Expected::Any {
-                timeline.publish(unpublished, &words, now, &self.retention, &guard)
-            } else {
-                let head = timeline.latest(&guard);
-                match head.as_ref() {
-                    Some(current) => {
-                        self.expect_version(timeline, current, expected)?;
-                        timeline
-                            .replace(head, unpublished, &words, now, &self.retention, &guard)
-                            .map_err(|refused| refused.unpublished)
-                    }
-                    None => {
-                        self.expect_absence(expected)?;
-                        Err(unpublished)
+            let published = {
+                let guard = epochs::enter();
+                let words = &words;
+                let facts = Facts { words, now };
+                if expected == Expected::Any {
+                    timeline.publish(unpublished, facts, &self.retention, &guard)
+                } else {
+                    let head = timeline.latest(&guard);
+                    match head.as_ref() {
+                        Some(current) => {
+                            self.expect_version(timeline, current, expected)?;
+                            timeline
+                                .replace(head, unpublished, facts, &self.retention, &guard)
+                                .map_err(|refused| refused.unpublished)
+                        }
+                        None => {
+                            self.expect_absence(expected)?;
+                            Err(unpublished)
+                        }
                     }
                 }
             };
             match published {
-                Ok(published) => {
-                    return Ok(Written {
-                        revision: self.revision(timeline, published.sequence),
-                        written_at: published.written_at,
-                    });
-                }
+                Ok(published) => return Ok(self.written(key, timeline, published)),
                 Err(again) => unpublished = again,
             }
-            drop(guard);
             self.clear_away_if_closed(&pinned, key, timeline);
         }
     }
@@ -120,30 +123,36 @@ where
                 };
                 let (value, first, words) = prepare(value);
                 match self.insert_new(&pinned, SmolStr::new(key), first, words, now)? {
-                    Ok(written) => return Ok(Some(written.with(value))),
+                    Ok(written) => {
+                        self.notify_of_new(key);
+                        return Ok(Some(written.with(value)));
+                    }
                     Err(_) => continue,
                 }
             };
-            let guard = epochs::enter();
-            let head = timeline.latest(&guard);
-            if let Some(current) = head.as_ref() {
-                self.expect_version(timeline, current, expected)?;
-                let revision = self.revision(timeline, current.sequence());
-                let Some(value) = change(Some((current.value(), revision))) else {
-                    return Ok(None);
-                };
-                let (value, next, words) = prepare(value);
-                if let Ok(published) =
-                    timeline.replace(head, next, &words, now, &self.retention, &guard)
-                {
-                    let written = Written {
-                        revision: self.revision(timeline, published.sequence),
-                        written_at: published.written_at,
-                    };
-                    return Ok(Some(written.with(value)));
+            let replaced = {
+                let guard = epochs::enter();
+                let head = timeline.latest(&guard);
+                match head.as_ref() {
+                    Some(current) => {
+                        self.expect_version(timeline, current, expected)?;
+                        let revision = self.revision(timeline, current.sequence());
+                        let Some(value) = change(Some((current.value(), revision))) else {
+                            return Ok(None);
+                        };
+                        let (value, next, words) = prepare(value);
+                        let words = &words;
+                        let facts = Facts { words, now };
+                        let replaced = timeline.replace(head, next, facts, &self.retention, &guard);
+                        replaced.ok().map(|published| (published, value))
+                    }
+                    None => None,
                 }
+            };
+            if let Some((published, value)) = replaced {
+                let written = self.written(key, timeline, published);
+                return Ok(Some(written.with(value)));
             }
-            drop(guard);
             self.clear_away_if_closed(&pinned, key, timeline);
         }
     }
@@ -164,11 +173,12 @@ where
             self.expect_absence(expected)?;
             return Ok(None);
         };
-        // If `take` panics, the entry goes all the same.
-        let unlinking = Unlink {
+        // If `take` panics, the entry goes all the same, and those who watch are told.
+        let mut unlinking = Unlink {
             map: self,
             pinned: &pinned,
             key,
+            removal: None,
         };
         let mut taken = None;
         {
@@ -179,6 +189,9 @@ where
                 match self.close_at(timeline, head, &guard) {
                     Ok(closed) => {
                         let revision = self.revision(timeline, last.sequence());
+                        if closed.watched {
+                            unlinking.removal = Some(removal_after(revision));
+                        }
                         timeline.release(closed, &guard);
                         taken = Some(take(last, revision));
                         break;
@@ -205,9 +218,15 @@ where
         let pinned = self.timelines.pin();
         let mut removed = 0;
         for (key, timeline) in pinned.iter() {
-            if self.close_one_unless(timeline, |value| keep(key.as_str(), value)) {
+            let key = key.as_str();
+            if let Some(removal) = self.close_one_unless(timeline, |value| keep(key, value)) {
                 removed += 1;
-                self.unlink_closed(&pinned, key.as_str());
+                drop(Unlink {
+                    map: self,
+                    pinned: &pinned,
+                    key,
+                    removal,
+                });
             }
         }
         drop(pinned);
@@ -215,11 +234,16 @@ where
         removed
     }
 
-    /// The same for one key that was found; true if it was removed here.
+    /// The same for one key that was found. If it was removed here, returns what those who
+    /// watch are to be told, if anybody does.
     ///
     /// A guard for each key, so that what is let go of can be dropped on the way. The
     /// guard ends before the entry is unlinked, which may have to wait.
-    fn close_one_unless(&self, timeline: &Timeline<V>, mut keep: impl FnMut(&V) -> bool) -> bool {
+    fn close_one_unless(
+        &self,
+        timeline: &Timeline<V>,
+        mut keep: impl FnMut(&V) -> bool,
+    ) -> Option<Option<Removal>> {
         let guard = epochs::enter();
         let mut head = timeline.latest(&guard);
         while let Some(version) = head.as_ref() {
@@ -228,13 +252,17 @@ where
             }
             match self.close_at(timeline, head, &guard) {
                 Ok(closed) => {
+                    let removal = closed.watched.then(|| {
+                        let revision = self.revision(timeline, version.sequence());
+                        removal_after(revision)
+                    });
                     timeline.release(closed, &guard);
-                    return true;
+                    return Some(removal);
                 }
                 Err(found) => head = found,
             }
         }
-        false
+        None
     }
 
     /// A new key takes effect at the insertion. If another thread inserts
@@ -264,6 +292,27 @@ where
                 let present = || pinned.get(&BorrowedKey(&key)).is_some();
                 bound.admit(first, insert, present)
             }
+        }
+    }
+
+    /// Accounts for a write that has taken effect in a timeline: what it is to its caller, and
+    /// that those who watch are told. Not under a guard, since wakers can run any code.
+    #[inline]
+    fn written(&self, key: &str, timeline: &Timeline<V>, published: Published) -> Written {
+        if published.watched {
+            self.notify_of_change(key, timeline);
+        }
+        Written {
+            revision: self.revision(timeline, published.sequence),
+            written_at: published.written_at,
+        }
+    }
+
+    /// Tells those who watch of a key that this thread has brought.
+    #[inline]
+    fn notify_of_new(&self, key: &str) {
+        if self.watchers.any() {
+            self.watchers.notify(key, None);
         }
     }
 
@@ -341,7 +390,18 @@ where
     }
 }
 
-/// Takes the entry of a key out of the map, if its timeline is closed, when this goes.
+/// The removal of a key whose last write had that revision. The number in between belongs to
+/// it: the next timeline's base is at least one above the floor, and the floor has this
+/// revision.
+fn removal_after(revision: Revision) -> Removal {
+    Removal {
+        revision: Revision::from(u64::from(revision) + 1),
+        cause: RemovalCause::Deleted,
+    }
+}
+
+/// When this goes, tells those who watch, and takes the entry of a key out of the map if its
+/// timeline is closed.
 struct Unlink<'a, 'p, V, M, S>
 where
     V: Clone + Send + Sync + 'static,
@@ -351,6 +411,8 @@ where
     map: &'a HistoryMap<V, M, S>,
     pinned: &'a Pinned<'p, V, S>,
     key: &'a str,
+    /// What they are to be told, if anybody watches.
+    removal: Option<Removal>,
 }
 
 impl<V, M, S> Drop for Unlink<'_, '_, V, M, S>
@@ -360,6 +422,11 @@ where
     S: BuildHasher + Send + Sync,
 {
     fn drop(&mut self) {
+        // First, in case the user's hasher panics: who looks finds a closed timeline, and
+        // that is absence.
+        if self.removal.is_some() {
+            self.map.watchers.notify(self.key, self.removal);
+        }
         self.map.unlink_closed(self.pinned, self.key);
     }
 }

@@ -1,8 +1,6 @@
 //! Many reads or writes in one call, in portions, between which other tasks have their turn.
 
-use std::future;
 use std::hash::BuildHasher;
-use std::task::Poll;
 
 use tracing::Span;
 
@@ -10,6 +8,7 @@ use super::MemoryStore;
 use super::contract::{found, none_if_valid};
 use crate::snapshot::StateSnapshot;
 use crate::store::Result;
+use crate::yield_now::yield_now;
 
 /// How many entries a batch does at a time. They take some 10 to 100 microseconds, about as
 /// long as a task should keep a worker to itself; to yield takes a small part of that.
@@ -62,18 +61,4 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
             yield_now().await;
         }
     }
-}
-
-/// Lets the executor run other tasks first, whichever executor it is.
-async fn yield_now() {
-    let mut yielded = false;
-    future::poll_fn(|context| {
-        if yielded {
-            return Poll::Ready(());
-        }
-        yielded = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

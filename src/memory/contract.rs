@@ -2,19 +2,25 @@
 
 use std::future;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::task::Poll;
 
 use async_trait::async_trait;
 use smol_str::SmolStr;
 
-use super::{MemoryStore, spans};
+use super::listing::Listing;
+use super::{MemoryStore, Users, spans};
+use crate::map::Look;
+use crate::range::{AsOf, VersionRange};
 use crate::revision::{Expected, Revision};
 use crate::snapshot::{State, StateSnapshot, validate_user_id};
-use crate::store::{BoxFuture, Result, StateStore};
+use crate::store::{BoxFuture, BoxStream, Result, StateStore};
+use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
+use crate::watch::{AnyEvent, Event, Watch};
 
 #[async_trait]
-impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
+impl<S: BuildHasher + Send + Sync + 'static> StateStore for MemoryStore<S> {
     async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
         let ids = self.0.user_id_field;
         spans::observe(
@@ -136,6 +142,100 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
         )
     }
 
+    async fn watch(&self, user_id: &str) -> Result<Watch<Event<StateSnapshot>>> {
+        let ids = self.0.user_id_field;
+        spans::observe(
+            user_id,
+            |user_id| ids.watch(user_id),
+            |user_id| {
+                validate_user_id(user_id)?;
+                let store = Arc::downgrade(&self.0);
+                let look = move |id: &SmolStr| Some(looked(id, &store.upgrade()?.users));
+                Ok(self.users().watch_with(user_id, look))
+            },
+            |_, _| {},
+        )
+    }
+
+    async fn watch_all(&self) -> Result<Watch<AnyEvent<StateSnapshot>>> {
+        spans::observe(
+            (),
+            |()| spans::watch_all(),
+            |()| {
+                let store = Arc::downgrade(&self.0);
+                let look = move |id: &SmolStr| Some(looked(id, &store.upgrade()?.users));
+                Ok(self.users().watch_all_with(look))
+            },
+            |_, _| {},
+        )
+    }
+
+    async fn delete_if(&self, user_id: &str, expected: Expected) -> Result<bool> {
+        let ids = self.0.user_id_field;
+        spans::observe(
+            user_id,
+            |user_id| ids.delete(user_id),
+            |user_id| {
+                let removed = self.remove_if(user_id, expected);
+                if !matches!(removed, Ok(true)) {
+                    validate_user_id(user_id)?;
+                }
+                removed
+            },
+            |span, removed| {
+                span.record("removed", removed);
+            },
+        )
+    }
+
+    async fn get_versions(
+        &self,
+        user_id: &str,
+        range: VersionRange,
+    ) -> Result<Vec<Versioned<StateSnapshot>>> {
+        let ids = self.0.user_id_field;
+        spans::observe(
+            (user_id, range),
+            |(user_id, _)| ids.versions(user_id),
+            |(user_id, range)| {
+                let versions = self.versions(user_id, range);
+                if versions.is_empty() {
+                    validate_user_id(user_id)?;
+                    return Ok(Vec::new());
+                }
+                // An id that is allocated is allocated once.
+                let id = SmolStr::new(user_id);
+                let whole = |state| StateSnapshot::from_parts(id.clone(), state);
+                Ok(versions.into_iter().map(|found| found.map(whole)).collect())
+            },
+            |span, versions: &Vec<_>| {
+                span.record("entries", versions.len());
+            },
+        )
+    }
+
+    async fn get_as_of(&self, user_id: &str, time: Timestamp) -> Result<AsOf<StateSnapshot>> {
+        let ids = self.0.user_id_field;
+        spans::observe(
+            user_id,
+            |user_id| ids.as_of(user_id),
+            |user_id| {
+                let then = self.as_of(user_id, time);
+                if matches!(then, AsOf::NotThere) {
+                    validate_user_id(user_id)?;
+                }
+                Ok(then.map(|state| snapshot(user_id, state)))
+            },
+            |span, then| {
+                span.record("found", matches!(then, AsOf::Was(_)));
+            },
+        )
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<String>> {
+        Box::pin(Listing::of(self))
+    }
+
     async fn health_check(&self) -> Result<()> {
         spans::observe((), |()| spans::health(), |()| Ok(()), |_, ()| {})
     }
@@ -145,6 +245,16 @@ impl<S: BuildHasher + Send + Sync> StateStore for MemoryStore<S> {
 #[inline]
 pub(super) fn found(user_id: &SmolStr, state: State) -> Result<Option<StateSnapshot>> {
     Ok(Some(StateSnapshot::from_parts(user_id.clone(), state)))
+}
+
+/// What a watcher finds, as a snapshot.
+fn looked<S: BuildHasher + Send + Sync>(
+    user_id: &SmolStr,
+    users: &Users<S>,
+) -> Look<StateSnapshot> {
+    let found = users.look(user_id)?;
+    let whole = |state| StateSnapshot::from_parts(user_id.clone(), state);
+    Ok(found.map(|latest| latest.map(whole)))
 }
 
 fn entry(user_id: &SmolStr, state: &State) -> StateSnapshot {

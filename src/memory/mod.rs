@@ -3,6 +3,7 @@
 mod batch;
 mod config;
 mod contract;
+mod listing;
 mod spans;
 
 use std::fmt;
@@ -11,9 +12,11 @@ use std::sync::Arc;
 
 use crate::map::{DefaultHashBuilder, HistoryMap, Mirrored, Stats, View};
 use crate::patch::{Patch, Patched};
+use crate::range::{AsOf, VersionRange};
 use crate::revision::{Expected, Revision};
 use crate::snapshot::{State, StateSnapshot, StateSnapshotBuilder, validate_user_id};
 use crate::store::{Result, StoreError};
+use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
 
 pub use self::config::{MemoryStoreBuilder, MemoryStoreConfig};
@@ -53,6 +56,26 @@ pub use self::spans::UserIdField;
 /// futures waits for anything; the batches `get_many` and `upsert_many` let other tasks of
 /// the executor go first after each 128 entries, so that a large batch does not hold up a
 /// worker.
+///
+/// # Listing
+///
+/// [`list`](crate::StateStore::list) gives the ids of all users in bounded memory. It passes
+/// over the whole store once for each 262,144 users that are there, and each time collects
+/// the ids of that part of them: 24 bytes each, whatever their length, and up to as much
+/// again. That is at most some 13 MB. Nothing is pinned while the consumer waits for
+/// something else. An id that was collected stays in memory until it is given or the listing
+/// is dropped, also if its user is deleted meanwhile.
+///
+/// A pass costs what [`for_each`](Self::for_each) costs, and a hash of each id: some tenths of
+/// a second for a million users. So the whole time grows with the square of their number. A
+/// million users are 4 passes; ten million are 39, each ten times as long. While users arrive
+/// faster than the listing gives ids, it may not end.
+///
+/// A pass happens inside a poll of the stream. It does not wait, but its task does nothing
+/// else meanwhile. Between two passes the stream lets other tasks go first. With many users,
+/// drive it where a poll may take long: on a thread of its own, such as one of Tokio's
+/// `spawn_blocking`. Where memory for all ids is to be had, [`user_ids`](Self::user_ids) is a
+/// single pass.
 ///
 /// # Guarantees and cost
 ///
@@ -164,6 +187,34 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
             return Vec::new();
         }
         self.users().history(user_id, limit)
+    }
+
+    /// The states of a user that are in `range`, in its order. Empty if there are none; a
+    /// store that keeps no history has the latest state alone. As [`HistoryMap::versions`].
+    ///
+    /// ```
+    /// use attuned_store::{MemoryStore, StateSnapshot, VersionRange};
+    ///
+    /// let store = MemoryStore::builder().history(10).build()?;
+    /// let ada = |warmth| StateSnapshot::builder().user_id("ada").axis("warmth", warmth).build();
+    /// let first = store.insert(ada(0.2)?)?;
+    /// store.insert(ada(0.4)?)?;
+    ///
+    /// let changes = store.versions("ada", VersionRange::all().after(first));
+    /// assert_eq!(changes.len(), 1);
+    /// assert_eq!(changes[0].value.get_axis("warmth"), 0.4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn versions(&self, user_id: &str, range: VersionRange) -> Vec<Versioned<State>> {
+        self.users().versions(user_id, range)
+    }
+
+    /// What was the latest state of a user at this time, by the times of the writes. As
+    /// [`HistoryMap::as_of`].
+    #[must_use]
+    pub fn as_of(&self, user_id: &str, time: impl Into<Timestamp>) -> AsOf<State> {
+        self.users().as_of(user_id, time)
     }
 
     /// Whether there is a state of the user. Never blocks; allocates nothing.

@@ -84,6 +84,35 @@ impl UserIdField {
         span
     }
 
+    /// Of the beginning of a watch. Its events are in no span.
+    pub(super) fn watch(self, user_id: &str) -> Span {
+        let span = debug_span!("attuned.store.watch", user_id = Empty, error = Empty);
+        self.record(&span, user_id);
+        span
+    }
+
+    pub(super) fn versions(self, user_id: &str) -> Span {
+        let span = debug_span!(
+            "attuned.store.versions",
+            user_id = Empty,
+            entries = Empty,
+            error = Empty
+        );
+        self.record(&span, user_id);
+        span
+    }
+
+    pub(super) fn as_of(self, user_id: &str) -> Span {
+        let span = debug_span!(
+            "attuned.store.as_of",
+            user_id = Empty,
+            found = Empty,
+            error = Empty
+        );
+        self.record(&span, user_id);
+        span
+    }
+
     pub(super) fn delete(self, user_id: &str) -> Span {
         let span = debug_span!(
             "attuned.store.delete",
@@ -94,6 +123,10 @@ impl UserIdField {
         self.record(&span, user_id);
         span
     }
+}
+
+pub(super) fn watch_all() -> Span {
+    debug_span!("attuned.store.watch_all", error = Empty)
 }
 
 pub(super) fn get_many(users: usize) -> Span {
@@ -107,6 +140,11 @@ pub(super) fn get_many(users: usize) -> Span {
 
 pub(super) fn upsert_many(snapshots: usize) -> Span {
     debug_span!("attuned.store.upsert_many", snapshots, failed = Empty)
+}
+
+/// Of one pass over the users.
+pub(super) fn list() -> Span {
+    debug_span!("attuned.store.list", users = Empty, error = Empty)
 }
 
 pub(super) fn health() -> Span {

@@ -91,8 +91,9 @@ impl Patch {
 
     /// Sets the values of several axes, each like [`axis`](Self::axis).
     ///
-    /// Takes no more from the iterator when there are more than
-    /// [`MAX_AXES`](crate::MAX_AXES) names.
+    /// Takes no more from the iterator once it has counted more than
+    /// [`MAX_AXES`](crate::MAX_AXES) names, like
+    /// [`StateSnapshotBuilder::axes`](crate::StateSnapshotBuilder::axes).
     pub fn axes<I, N>(mut self, axes: I) -> Self
     where
         I: IntoIterator<Item = (N, f32)>,

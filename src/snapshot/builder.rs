@@ -6,7 +6,8 @@ use smol_str::SmolStr;
 
 use super::axes::{AxisList, AxisName, PackedAxes};
 use super::validate::{SnapshotError, validate_confidence, validate_user_id};
-use super::{Redacted, Source, State, StateSnapshot};
+use super::{Source, State, StateSnapshot};
+use crate::redacted::Redacted;
 use crate::timestamp::Timestamp;
 
 /// Collects the parts of a [`StateSnapshot`] or of a [`State`].
@@ -107,8 +108,9 @@ impl StateSnapshotBuilder {
 
     /// Sets the values of several axes, each like [`axis`](Self::axis).
     ///
-    /// Takes no more from the iterator when there are more axes than there may be, so it
-    /// ends even if that does not.
+    /// Counts the names whenever the builder has 2,048 entries, and takes no more from the
+    /// iterator once there are more than [`MAX_AXES`](crate::MAX_AXES). So it ends on an
+    /// iterator of ever new names, and does not end on one that repeats a few names forever.
     pub fn axes<I, N>(mut self, axes: I) -> Self
     where
         I: IntoIterator<Item = (N, f32)>,

@@ -18,6 +18,8 @@ use std::time::SystemTime;
 
 use smol_str::SmolStr;
 
+use crate::redacted::Redacted;
+
 pub use self::axes::Axes;
 pub use self::builder::StateSnapshotBuilder;
 pub use self::source::{ParseSourceError, Source};
@@ -70,8 +72,11 @@ pub(crate) use self::validate::{validate_axis_value, validate_confidence};
 /// With the feature `serde`, which is on by default, a snapshot has the
 /// published form of Attuned. All five fields are required, and unknown ones are
 /// ignored. Of several axes with one name the last one counts. Reading stops at an invalid
-/// user id or axis name, and where there are more than [`MAX_AXES`] axes; what it has
-/// collected by then is bounded.
+/// user id or axis name. It counts the names of axes whenever it has collected 2,048 entries,
+/// which is the most that it collects, and stops if they are more than [`MAX_AXES`].
+///
+/// The user id must be a string; in YAML, one that reads as a number needs quotes. An error
+/// about a number in the place of the id does not show the number.
 ///
 /// An error about a missing, repeated or wrong field names that field. The
 /// parser of a format words its own errors, and does not name the field. In JSON
@@ -241,23 +246,5 @@ impl fmt::Debug for StateSnapshot {
         shown.field("user_id", &Redacted(&self.user_id));
         self.state.debug_fields(&mut shown);
         shown.finish()
-    }
-}
-
-/// Shows just enough of a user id to tell log lines apart.
-struct Redacted<'a>(&'a str);
-
-impl fmt::Debug for Redacted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // By characters: a byte index can fall inside one.
-        let shown = self
-            .0
-            .char_indices()
-            .nth(4)
-            .and_then(|(end, _)| self.0.get(..end));
-        match shown {
-            Some(shown) => write!(f, "\"{}...\"", shown.escape_debug()),
-            None => f.write_str("\"[redacted]\""),
-        }
     }
 }

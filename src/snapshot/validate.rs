@@ -40,7 +40,8 @@ pub enum SnapshotError {
 
     /// There are more axes than a state may have.
     ///
-    /// Axes with one name count once. What takes axes one after the other stops there.
+    /// Axes with one name count once. What takes axes one after the other counts the names
+    /// at the end and whenever it has 2,048 entries, and stops when there are too many.
     #[error("axes are too many: at most {max} are allowed")]
     TooManyAxes {
         /// How many are allowed: [`MAX_AXES`].

@@ -2,8 +2,10 @@
 
 use super::{Result, StateStore, StoreError};
 use crate::patch::{Patch, Patched};
+use crate::range::VersionRange;
 use crate::revision::{Expected, Revision};
 use crate::snapshot::{State, StateSnapshot, StateSnapshotBuilder, validate_user_id};
+use crate::versioned::Versioned;
 
 /// What can be done with any [`StateStore`] through its contract.
 ///
@@ -33,6 +35,39 @@ pub trait StateStoreExt: StateStore {
         }
     }
 
+    /// The snapshot that the write of this revision stored, or `None` if the user has none
+    /// of it: it has left the history, the user was deleted since, or it never was.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_versions`](StateStore::get_versions), of which it is made.
+    ///
+    /// ```
+    /// # use attuned_store::{Expected, MemoryStore, StateSnapshot, StateStore, StateStoreExt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store: Box<dyn StateStore> = Box::new(MemoryStore::builder().history(2).build()?);
+    /// let ada = StateSnapshot::builder().user_id("ada").build()?;
+    /// let first = store.upsert_if(ada.clone(), Expected::Any).await?;
+    /// store.upsert_latest(ada.clone()).await?;
+    /// assert_eq!(store.get_at("ada", first).await?.map(|found| found.revision), Some(first));
+    ///
+    /// store.upsert_latest(ada).await?;
+    /// assert!(store.get_at("ada", first).await?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn get_at(
+        &self,
+        user_id: &str,
+        revision: Revision,
+    ) -> impl Future<Output = Result<Option<Versioned<StateSnapshot>>>> + Send {
+        async move {
+            let found = self.get_versions(user_id, VersionRange::at(revision));
+            Ok(found.await?.into_iter().next())
+        }
+    }
+
     /// Replaces the latest snapshot of a user by one made from it, atomically:
     /// if another write comes between the reading and the writing, `change` is
     /// called again with what that write has left. Returns the snapshot that was written,
@@ -49,8 +84,8 @@ pub trait StateStoreExt: StateStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::InvalidSnapshot`] if the builder does not make a snapshot;
-    /// [`StoreError::Conflict`] if even the last attempt met another write;
+    /// [`StoreError::InvalidUserId`]; [`StoreError::InvalidSnapshot`] if the builder does not
+    /// make a snapshot; [`StoreError::Conflict`] if even the last attempt met another write;
     /// [`StoreError::Unsupported`] if the backend has no conditional writes; and
     /// the errors of the two methods. Nothing has changed then, as far as the
     /// contract says so of errors.
@@ -152,12 +187,12 @@ async fn update_if<T: StateStore + ?Sized>(
     let mut attempt = 1;
     loop {
         let current = store.get_latest_versioned(user_id).await?;
-        let there = Expected::from(current.as_ref());
-        if expected != Expected::Any && expected != there {
+        let actual = current.as_ref().map(|current| current.revision);
+        if !expected.is_met_by(actual) {
             return Err(StoreError::Conflict {
                 user_id: user_id.to_owned(),
                 expected,
-                actual: current.map(|current| current.revision),
+                actual,
             });
         }
         let Some(changed) = change(current.as_ref().map(|current| current.value.state())) else {
@@ -169,7 +204,7 @@ async fn update_if<T: StateStore + ?Sized>(
             );
         };
         let snapshot = changed.user_id(user_id).build()?;
-        match store.upsert_if(snapshot.clone(), there).await {
+        match store.upsert_if(snapshot.clone(), actual.into()).await {
             // With a condition the next look tells whether it still holds.
             Err(StoreError::Conflict { .. }) if attempt < UPDATE_ATTEMPTS => attempt += 1,
             written => {

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{BoxFuture, Result, StateStore};
+use super::{BoxFuture, BoxStream, Result, StateStore};
+use crate::range::{AsOf, VersionRange};
 use crate::revision::{Expected, Revision};
 use crate::snapshot::StateSnapshot;
+use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
+use crate::watch::{AnyEvent, Event, Watch};
 
 // The pointers hand on the future of what they point to. As `async fn`s they
 // would box a second future around it, at every call through an `Arc<dyn …>`:
@@ -110,6 +113,71 @@ macro_rules! forward_to_target {
                 Self: 'f,
             {
                 (**self).delete(user_id)
+            }
+
+            fn delete_if<'s, 'u, 'f>(
+                &'s self,
+                user_id: &'u str,
+                expected: Expected,
+            ) -> BoxFuture<'f, Result<bool>>
+            where
+                's: 'f,
+                'u: 'f,
+                Self: 'f,
+            {
+                (**self).delete_if(user_id, expected)
+            }
+
+            fn get_versions<'s, 'u, 'f>(
+                &'s self,
+                user_id: &'u str,
+                range: VersionRange,
+            ) -> BoxFuture<'f, Result<Vec<Versioned<StateSnapshot>>>>
+            where
+                's: 'f,
+                'u: 'f,
+                Self: 'f,
+            {
+                (**self).get_versions(user_id, range)
+            }
+
+            fn get_as_of<'s, 'u, 'f>(
+                &'s self,
+                user_id: &'u str,
+                time: Timestamp,
+            ) -> BoxFuture<'f, Result<AsOf<StateSnapshot>>>
+            where
+                's: 'f,
+                'u: 'f,
+                Self: 'f,
+            {
+                (**self).get_as_of(user_id, time)
+            }
+
+            fn list(&self) -> BoxStream<'_, Result<String>> {
+                (**self).list()
+            }
+
+            fn watch<'s, 'u, 'f>(
+                &'s self,
+                user_id: &'u str,
+            ) -> BoxFuture<'f, Result<Watch<Event<StateSnapshot>>>>
+            where
+                's: 'f,
+                'u: 'f,
+                Self: 'f,
+            {
+                (**self).watch(user_id)
+            }
+
+            fn watch_all<'s, 'f>(
+                &'s self,
+            ) -> BoxFuture<'f, Result<Watch<AnyEvent<StateSnapshot>>>>
+            where
+                's: 'f,
+                Self: 'f,
+            {
+                (**self).watch_all()
             }
 
             fn health_check<'s, 'f>(&'s self) -> BoxFuture<'f, Result<()>>

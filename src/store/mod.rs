@@ -3,13 +3,20 @@
 mod error;
 mod extension;
 mod forward;
+mod refusal;
 
 use std::future;
 use std::pin::Pin;
 
+use futures_core::Stream;
+
+use self::refusal::Refusal;
+use crate::range::{AsOf, VersionRange};
 use crate::revision::{Expected, Revision};
 use crate::snapshot::{StateSnapshot, validate_user_id};
+use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
+use crate::watch::{AnyEvent, Event, Watch};
 
 pub use self::error::{Result, StoreError};
 pub use self::extension::{StateStoreExt, UPDATE_ATTEMPTS};
@@ -21,6 +28,14 @@ pub use self::extension::{StateStoreExt, UPDATE_ATTEMPTS};
 /// [`#[async_trait]`](crate::async_trait), which makes them into these; the lifetimes of the
 /// trait's methods are those that it makes.
 pub type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
+
+/// What [`StateStore::list`] returns: a stream on the heap, for the same reason.
+///
+/// `Stream` is that of the crate [futures-core](https://docs.rs/futures-core), which the
+/// crates of streams have in common. To read one, use `StreamExt` or `TryStreamExt` of
+/// [futures-util](https://docs.rs/futures-util): with the latter in scope,
+/// `while let Some(user_id) = users.try_next().await?`.
+pub type BoxStream<'s, T> = Pin<Box<dyn Stream<Item = T> + Send + 's>>;
 
 /// A store of each user's latest snapshot and, if it keeps one, their history.
 ///
@@ -55,9 +70,21 @@ pub type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 /// [`get_latest_versioned`](Self::get_latest_versioned) and [`upsert_if`](Self::upsert_if); one
 /// that has not says [`Unsupported`](StoreError::Unsupported).
 ///
-/// *Conditional writes* compare and write in one step. Of several that expect the
+/// *Conditional writes and removals* compare and act in one step. Of several that expect the
 /// same revision, one succeeds; the others fail with
 /// [`Conflict`](StoreError::Conflict) and tell which revision was there.
+///
+/// *Reads of the past*, [`get_versions`](Self::get_versions) and
+/// [`get_as_of`](Self::get_as_of), are parts of the history at one instant, with the revision
+/// and the time of each write. A backend that keeps no history reads the latest snapshot
+/// alone.
+///
+/// *Listing* all users is no view of one instant: see [`list`](Self::list).
+///
+/// *Watches* give what is the latest, and go on with what becomes the latest after each
+/// change. Several changes can be given as one, the last. A watch never goes back and never
+/// ends with less than the newest: when the changes have stopped, its last event is what is
+/// there. An event comes at the latest when all changes that had begun before it have returned.
 ///
 /// *Batches* are no transactions: each user in them is read or written on its own.
 ///
@@ -72,8 +99,10 @@ pub type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 /// are there go on.
 ///
 /// *Errors.* A call that fails has changed nothing, except that an
-/// [`Internal`](StoreError::Internal) error of a remote backend can mean that
-/// the outcome is not known.
+/// [`Unavailable`](StoreError::Unavailable) or [`Internal`](StoreError::Internal) error of a
+/// remote backend can mean that the outcome is not known. Each method can fail with these
+/// two; that is not repeated below. No error shows a
+/// [whole user id](StoreError#user-ids).
 ///
 /// *Cancellation.* Nothing happens before the future is polled. Dropping an
 /// unfinished future leaves the operation either undone or done, never in part.
@@ -112,7 +141,7 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     ///
     /// [`StoreError::CapacityExceeded`] if the user is new and the backend has
-    /// all the users that it may have, and [`StoreError::Internal`] if it fails.
+    /// all the users that it may have.
     fn upsert_latest<'s, 'f>(&'s self, snapshot: StateSnapshot) -> BoxFuture<'f, Result<()>>
     where
         's: 'f,
@@ -122,8 +151,7 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::InvalidUserId`] if `user_id` is not a user id, and
-    /// [`StoreError::Internal`] if the backend fails.
+    /// [`StoreError::InvalidUserId`] if `user_id` is not a user id.
     fn get_latest<'s, 'u, 'f>(
         &'s self,
         user_id: &'u str,
@@ -248,8 +276,7 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::InvalidUserId`] if `user_id` is not a user id, and
-    /// [`StoreError::Internal`] if the backend fails.
+    /// [`StoreError::InvalidUserId`] if `user_id` is not a user id.
     fn get_history<'s, 'u, 'f>(
         &'s self,
         user_id: &'u str,
@@ -272,7 +299,7 @@ pub trait StateStore: Send + Sync {
     ///
     /// [`StoreError::Unsupported`] unless the backend can delete: a deletion
     /// must not silently do nothing. [`StoreError::InvalidUserId`] if `user_id`
-    /// is not a user id, and [`StoreError::Internal`] if the backend fails.
+    /// is not a user id.
     fn delete<'s, 'u, 'f>(&'s self, user_id: &'u str) -> BoxFuture<'f, Result<bool>>
     where
         's: 'f,
@@ -282,6 +309,237 @@ pub trait StateStore: Send + Sync {
         let _ = user_id;
         Box::pin(future::ready(Err(StoreError::Unsupported {
             operation: "delete",
+        })))
+    }
+
+    /// Removes a user like [`delete`](Self::delete), if what is there is what the caller
+    /// expects.
+    ///
+    /// The comparison and the removal are one step: no write of the user can come between
+    /// them. [`Expected::Any`] compares nothing. [`Expected::Absent`] removes nothing: it is
+    /// `false` if there is nobody, and a conflict otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if something else is there; then nothing has changed.
+    /// [`StoreError::Unsupported`] if the backend has no conditional removals, which is the
+    /// default; otherwise those of [`delete`](Self::delete).
+    ///
+    /// ```
+    /// use attuned_store::{Expected, MemoryStore, StateSnapshot, StateStore, StoreError};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), StoreError> {
+    /// let store: Box<dyn StateStore> = Box::new(MemoryStore::default());
+    /// let ada = StateSnapshot::builder().user_id("ada").build()?;
+    /// let first = store.upsert_if(ada.clone(), Expected::Absent).await?;
+    /// let second = store.upsert_if(ada, Expected::At(first)).await?;
+    ///
+    /// let late = store.delete_if("ada", Expected::At(first)).await;
+    /// assert!(matches!(late, Err(StoreError::Conflict { .. })));
+    /// assert!(store.delete_if("ada", Expected::At(second)).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn delete_if<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+        expected: Expected,
+    ) -> BoxFuture<'f, Result<bool>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        let _ = (user_id, expected);
+        Box::pin(future::ready(Err(StoreError::Unsupported {
+            operation: "delete_if",
+        })))
+    }
+
+    /// The kept snapshots of a user that are in `range`, in its order, each with the
+    /// revision and the time of its write. Empty if there are none.
+    ///
+    /// A backend that keeps no history has the latest snapshot alone. Versions that have left
+    /// the history are [left out without a sign](VersionRange#what-is-missing).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] if the backend cannot read the past, which is the default;
+    /// otherwise those of [`get_latest`](Self::get_latest).
+    ///
+    /// ```
+    /// use attuned_store::{Expected, MemoryStore, StateSnapshot, StateStore, VersionRange};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store: Box<dyn StateStore> = Box::new(MemoryStore::builder().history(10).build()?);
+    /// let ada = |warmth| StateSnapshot::builder().user_id("ada").axis("warmth", warmth).build();
+    /// let first = store.upsert_if(ada(0.2)?, Expected::Any).await?;
+    /// store.upsert_latest(ada(0.4)?).await?;
+    /// store.upsert_latest(ada(0.6)?).await?;
+    ///
+    /// let changes = VersionRange::all().after(first).oldest_first();
+    /// let changes = store.get_versions("ada", changes).await?;
+    /// let warmth: Vec<f32> = changes.iter().map(|v| v.value.get_axis("warmth")).collect();
+    /// assert_eq!(warmth, [0.4, 0.6]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn get_versions<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+        range: VersionRange,
+    ) -> BoxFuture<'f, Result<Vec<Versioned<StateSnapshot>>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        let _ = (user_id, range);
+        Box::pin(future::ready(Err(StoreError::Unsupported {
+            operation: "get_versions",
+        })))
+    }
+
+    /// What was the latest snapshot of a user at this time: the last one whose
+    /// [`written_at`](Versioned::written_at) is not later.
+    ///
+    /// [`AsOf`] tells a user who was not there from one whose snapshots of that time have
+    /// left the history. Of a deleted user nothing is known.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] if the backend cannot read the past, which is the default;
+    /// otherwise those of [`get_latest`](Self::get_latest).
+    ///
+    /// ```
+    /// use attuned_store::{AsOf, MemoryStore, StateSnapshot, StateStore};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store: Box<dyn StateStore> = Box::new(MemoryStore::builder().history(10).build()?);
+    /// store.upsert_latest(StateSnapshot::builder().user_id("ada").build()?).await?;
+    /// let first = store.get_latest_versioned("ada").await?.expect("it was written");
+    ///
+    /// let written_at = first.written_at;
+    /// assert_eq!(store.get_as_of("ada", written_at.into()).await?, AsOf::Was(first));
+    /// let before = store.get_as_of("ada", (written_at - 1).into()).await?;
+    /// assert_eq!(before, AsOf::NotThere);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn get_as_of<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+        time: Timestamp,
+    ) -> BoxFuture<'f, Result<AsOf<StateSnapshot>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        let _ = (user_id, time);
+        Box::pin(future::ready(Err(StoreError::Unsupported {
+            operation: "get_as_of",
+        })))
+    }
+
+    /// The ids of all users, in no order.
+    ///
+    /// A user who is there from the first poll of the stream to its end is given exactly
+    /// once. One who comes or goes meanwhile may be given or may not be; one who goes and
+    /// comes back may be given twice. While users arrive faster than the stream gives ids, it
+    /// may not end. The memory that it takes is bounded, however many users there are. It may
+    /// be dropped at any time.
+    ///
+    /// The stream borrows the store. To read it in a task of its own, move an `Arc` of the
+    /// store into the task and call `list` there.
+    ///
+    /// # Errors
+    ///
+    /// In the place of an id, [`StoreError::Unsupported`] if the backend cannot list its
+    /// users: that is all the default gives. The stream ends after an error.
+    ///
+    /// ```
+    /// use attuned_store::{MemoryStore, StateSnapshot, StateStore};
+    /// use futures_util::TryStreamExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), attuned_store::StoreError> {
+    /// let store: Box<dyn StateStore> = Box::new(MemoryStore::default());
+    /// for id in ["ada", "grace"] {
+    ///     store.upsert_latest(StateSnapshot::builder().user_id(id).build()?).await?;
+    /// }
+    /// let mut users = store.list();
+    /// while let Some(user_id) = users.try_next().await? {
+    ///     println!("{user_id}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn list(&self) -> BoxStream<'_, Result<String>> {
+        Box::pin(Refusal::of("list"))
+    }
+
+    /// Watches a user, whether or not they are there: first what is the latest now, then what
+    /// it is after each change.
+    ///
+    /// The watch does not borrow the store, and ends when the store is gone. Drop it to end
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] if the backend cannot tell of changes, which is the
+    /// default; [`StoreError::InvalidUserId`] if `user_id` is not a user id.
+    ///
+    /// ```
+    /// # use attuned_store::{Event, MemoryStore, StateSnapshot, StateStore, StoreError};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), StoreError> {
+    /// let store = MemoryStore::default();
+    /// let mut watch = store.watch("ada").await?;
+    /// store.upsert_latest(StateSnapshot::builder().user_id("ada").build()?).await?;
+    /// match watch.next().await {
+    ///     Some(Event::Put(latest)) => assert_eq!(latest.value.user_id(), "ada"),
+    ///     other => unreachable!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn watch<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+    ) -> BoxFuture<'f, Result<Watch<Event<StateSnapshot>>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        let _ = user_id;
+        Box::pin(future::ready(Err(StoreError::Unsupported {
+            operation: "watch",
+        })))
+    }
+
+    /// Watches all users, those who are there and those to come.
+    ///
+    /// First all that is there, in no order; then [`AnyEvent::CaughtUp`]; then what changes.
+    /// Of each user the events are like those of [`watch`](Self::watch), in the order of their
+    /// revisions; between users there is no order. A slow consumer costs memory in the number
+    /// of users, however much is written.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unsupported`] if the backend cannot tell of changes, which is the
+    /// default.
+    fn watch_all<'s, 'f>(&'s self) -> BoxFuture<'f, Result<Watch<AnyEvent<StateSnapshot>>>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(future::ready(Err(StoreError::Unsupported {
+            operation: "watch_all",
         })))
     }
 

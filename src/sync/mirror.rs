@@ -39,7 +39,7 @@ pub struct Mirror<const N: usize> {
     words: [Word; N],
 }
 
-/// The sequence of the newest version, above two marks.
+/// The sequence of the newest version, above three marks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct State(u64);
 
@@ -48,7 +48,9 @@ impl State {
     const STALE: u64 = 1;
     /// A writer is inside, and no other may change the words.
     const CLAIMED: u64 = 2;
-    const MARKS: u32 = 2;
+    /// Somebody watches: whoever raises the number is to tell them.
+    const WATCHED: u64 = 4;
+    const MARKS: u32 = 3;
 
     /// In the place of a sequence: there is no version any more. A timeline would
     /// take centuries to get there.
@@ -70,6 +72,10 @@ impl State {
     fn is_shown(self) -> bool {
         self.0 & (Self::CLAIMED | Self::STALE) == 0
     }
+
+    fn is_watched(self) -> bool {
+        self.0 & Self::WATCHED != 0
+    }
 }
 
 impl<const N: usize> Mirror<N> {
@@ -83,36 +89,79 @@ impl<const N: usize> Mirror<N> {
     }
 
     /// Has the version with that sequence take effect, without its words. Nothing
-    /// changes if it has done so already.
-    pub fn announce(&self, sequence: u64) {
-        self.raise(sequence, 0);
+    /// changes if it has done so already. Returns whether somebody [watches](Self::watch),
+    /// whom the caller is to tell if it has put that version at the head.
+    #[inline]
+    pub fn announce(&self, sequence: u64) -> bool {
+        let (Ok(met) | Err(met)) = self.raise(sequence, 0);
+        met.is_watched()
     }
 
-    /// Has the version with that sequence take effect, and shows its words.
+    /// Has the version with that sequence take effect, and shows its words. Returns what
+    /// [`announce`](Self::announce) does.
     ///
     /// Until the last of the words is there, nobody gets any. They are ignored if a
     /// newer version has taken effect, or if another writer is just changing them;
     /// in the second case nobody gets any until there is another version.
-    pub fn show(&self, sequence: u64, words: [u64; N]) {
+    #[inline]
+    pub fn show(&self, sequence: u64, words: [u64; N]) -> bool {
         match self.raise(sequence, State::CLAIMED) {
-            Some(before) if !before.is_claimed() => self.fill(sequence, words),
-            _ => {}
+            // Where nobody watches, this costs nothing: to meet the mark is one of the ways in
+            // which `fill` does not find what it expects.
+            Ok(before) if !before.is_claimed() => {
+                let filled = self.fill(sequence, words);
+                filled.is_err_and(State::is_watched)
+            }
+            Ok(met) | Err(met) => met.is_watched(),
         }
     }
 
-    /// Has the end of all versions take effect, and overwrites the words.
-    pub fn close(&self) {
+    /// Has the end of all versions take effect, and overwrites the words. Returns whether
+    /// somebody [watches](Self::watch), whom the caller is to tell if it has put the end at
+    /// the head.
+    pub fn close(&self) -> bool {
         match self.raise(State::CLOSED, State::CLAIMED) {
-            Some(before) if !before.is_claimed() => self.wipe(),
-            // By the writer who is inside, when it is done.
-            _ => {}
+            Ok(before) => {
+                // Otherwise by the writer who is inside, when it is done.
+                if !before.is_claimed() {
+                    self.wipe();
+                }
+                before.is_watched()
+            }
+            // No number is greater, and it is claimed by whoever raises it.
+            Err(_) => unreachable!("a timeline is closed once"),
         }
+    }
+
+    /// Asks to be told of what takes effect from now on. The caller then goes to the head to
+    /// see what is there already.
+    ///
+    /// *Nothing falls between the two.* All updates of the state have one order. Whoever
+    /// has put a version at the head meets, when it announces that version, a state
+    /// whose number has reached it, or exchanges one that has not. If that state has the mark,
+    /// it tells the watchers. If it has not, the mark comes later in that order, so this
+    /// call has acquired what raised the number, and with it the swap of the head: the
+    /// caller finds that version there, or a later one.
+    ///
+    /// *A mark that is there already* serves, since it stays while anybody watches: what was
+    /// announced without it came before it, and a load that acquires it acquires that, too.
+    pub fn watch(&self) {
+        if !State(self.state.load(Ordering::Acquire)).is_watched() {
+            self.state.fetch_or(State::WATCHED, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes the mark back. Only under a lock that whoever comes to watch takes before it
+    /// [marks](Self::watch), and if nobody watches: otherwise the mark of a newcomer could
+    /// be the one that goes.
+    pub fn unwatch(&self) {
+        self.state.fetch_and(!State::WATCHED, Ordering::AcqRel);
     }
 
     /// Has the end of all versions take effect, if somebody else is to
     /// [close](Self::close) the mirror.
     pub fn announce_closed(&self) {
-        self.announce(State::CLOSED);
+        let _ = self.raise(State::CLOSED, 0);
     }
 
     /// Takes effect at the load.
@@ -127,10 +176,11 @@ impl<const N: usize> Mirror<N> {
     /// says both that it is and that the words are its own.
     ///
     /// *They are of one version.* The state is the same before and after they are
-    /// read, and one that lets the words be read is there only once. If one of them were
-    /// of a later writer, the fence here would meet the one behind that writer's
-    /// claim, and the second load of the state would find that claim, or what came
-    /// after it.
+    /// read. One that lets the words be read is there only once, apart from the mark of
+    /// those who watch, which may come and go: the number only rises, and only the writer of
+    /// a version shows it, once. If one of the words were of a later writer, the fence here
+    /// would meet the one behind that writer's claim, and the second load of the state would
+    /// find that claim, or what came after it.
     #[inline]
     pub fn look(&self) -> Option<(u64, [u64; N])> {
         let state = State(self.state.load(Ordering::Acquire));
@@ -162,8 +212,8 @@ impl<const N: usize> Mirror<N> {
         None
     }
 
-    /// Raises the number to `sequence` and adds `mark`; returns the state before, or
-    /// `None` if there was nothing to raise and nothing to claim.
+    /// Raises the number to `sequence` and adds `mark`; returns the state before. If there
+    /// was nothing to raise and nothing to claim, returns the state that said so as an error.
     ///
     /// This is the step at which a version takes effect. A thread that comes from it,
     /// or from a state that it led to, finds at least this one: the number only
@@ -171,7 +221,7 @@ impl<const N: usize> Mirror<N> {
     /// here that it took effect and go to the head next; and it acquires what
     /// a former writer has stored, so that it comes before what this one stores.
     #[inline]
-    fn raise(&self, sequence: u64, mark: u64) -> Option<State> {
+    fn raise(&self, sequence: u64, mark: u64) -> Result<State, State> {
         let mut state = State(self.state.load(Ordering::Relaxed));
         loop {
             let nothing_to_do = match state.sequence().cmp(&sequence) {
@@ -180,24 +230,26 @@ impl<const N: usize> Mirror<N> {
                 cmp::Ordering::Greater => true,
             };
             if nothing_to_do {
-                return None;
+                return Err(state);
             }
-            let claimed = state.0 & State::CLAIMED;
-            let raised = State::new(sequence, claimed | mark | State::STALE);
+            let kept = state.0 & (State::CLAIMED | State::WATCHED);
+            let raised = State::new(sequence, kept | mark | State::STALE);
             match self.state.compare_exchange(
                 state.0,
                 raised.0,
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return Some(state),
+                Ok(_) => return Ok(state),
                 Err(found) => state = State(found),
             }
         }
     }
 
-    /// Stores the words, in the writer's claim, and gives it up.
-    fn fill(&self, sequence: u64, words: [u64; N]) {
+    /// Stores the words, in the writer's claim, and gives it up. Returns the state that was
+    /// there if it was not just what the claim had made of it.
+    #[inline]
+    fn fill(&self, sequence: u64, words: [u64; N]) -> Result<(), State> {
         // A reader that sees one of the words then sees the claim, too.
         fence(Ordering::Release);
         for (place, word) in self.words.iter().zip(words) {
@@ -205,16 +257,40 @@ impl<const N: usize> Mirror<N> {
         }
         let claimed = State::new(sequence, State::CLAIMED | State::STALE);
         let shown = State::new(sequence, 0);
-        let stored =
-            self.state
-                .compare_exchange(claimed.0, shown.0, Ordering::Release, Ordering::Relaxed);
-        if stored.is_err() {
-            // Another version has taken effect meanwhile, and its words are not here.
-            let found = State(self.state.fetch_and(!State::CLAIMED, Ordering::Release));
-            if found.sequence() == State::CLOSED {
-                self.wipe();
+        match self
+            .state
+            .compare_exchange(claimed.0, shown.0, Ordering::Release, Ordering::Relaxed)
+        {
+            Ok(_) => Ok(()),
+            Err(found) => Err(self.fill_again(claimed, State(found))),
+        }
+    }
+
+    /// The end of [`fill`](Self::fill) where another state was found: the same with the mark
+    /// of those who watch, or that of a later version. Returns the state in whose place the
+    /// claim was given up.
+    ///
+    /// The mark stays until nobody watches, so if the writer that fills met it when it raised
+    /// the number, it is found here, or somebody has since found that nobody watches.
+    #[cold]
+    fn fill_again(&self, claimed: State, mut found: State) -> State {
+        // Watchers come and go, so the mark can change more than once.
+        while found.0 & !State::WATCHED == claimed.0 {
+            let shown = found.0 & !(State::CLAIMED | State::STALE);
+            match self
+                .state
+                .compare_exchange(found.0, shown, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => return found,
+                Err(other) => found = State(other),
             }
         }
+        // Another version has taken effect meanwhile, and its words are not here.
+        let found = State(self.state.fetch_and(!State::CLAIMED, Ordering::Release));
+        if found.sequence() == State::CLOSED {
+            self.wipe();
+        }
+        found
     }
 
     /// Once nothing is going to be shown any more.
@@ -224,6 +300,11 @@ impl<const N: usize> Mirror<N> {
         for place in &self.words {
             place.store(0, Ordering::Relaxed);
         }
+    }
+
+    #[cfg(all(test, not(attuned_loom)))]
+    pub fn is_watched(&self) -> bool {
+        State(self.state.load(Ordering::Acquire)).is_watched()
     }
 
     /// What is in the words, whether or not a reader would get it.

@@ -1,6 +1,7 @@
 //! Stores that break the contract, each in one way.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -8,9 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use attuned_store::{
-    Expected, Result, Revision, Source, StateSnapshot, StateStore, StoreError, Versioned,
-    async_trait, validate_user_id,
+    AsOf, BoxStream, Expected, Result, Revision, Source, StateSnapshot, StateStore, StoreError,
+    Timestamp, VersionRange, Versioned, async_trait, validate_user_id,
 };
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::task::yield_now;
 
 use crate::mutex_store::MutexStore;
@@ -76,6 +78,31 @@ pub enum Fault {
     ConflictNamesNothing,
     ConflictNamesExpected,
     ConflictWritesAnyway,
+    // Conditional removals.
+    DeleteIfAnyIsAbsent,
+    DeleteIfAtNeverHolds,
+    DeleteIfAbsentIsTrue,
+    DeleteIfComparesNothing,
+    DeleteIfNamesNothing,
+    DeleteIfDeletesAnyway,
+    // Reads of the past.
+    AbsentHasVersions,
+    VersionsAreNumbered,
+    AfterIsInclusive,
+    BeforeIsInclusive,
+    SinceIsExclusive,
+    UntilIsExclusive,
+    OrderIsIgnored,
+    LimitComesFirst,
+    AsOfIsTheLatest,
+    AsOfIsExclusive,
+    AsOfIsTheOldest,
+    AsOfForgetsEvictions,
+    // Listing.
+    ListGivesTwice,
+    ListKeepsTheDeleted,
+    ListIsByPlace,
+    ListTakesTurns,
     // Several at once.
     GetManyIsReversed,
     GetManySkipsAbsent,
@@ -92,6 +119,7 @@ pub enum Fault {
     HistoryThenLatest,
     RevisionThenSnapshot,
     LookThenDelete,
+    LookThenDeleteIf,
     DeleteLatestThenHistory,
     WritesShareABuffer,
     // Capacity.
@@ -131,6 +159,8 @@ struct Notes {
     /// By user: the revision from which theirs are counted.
     base: HashMap<String, u64>,
     reads: u64,
+    /// How many users a listing has given that was dropped.
+    listed: usize,
     buffer: Option<StateSnapshot>,
 }
 
@@ -306,6 +336,9 @@ fn method_name(method: &str) -> &'static str {
         "get_history",
         "get_many",
         "delete",
+        "delete_if",
+        "get_versions",
+        "get_as_of",
     ];
     all.into_iter().find(|name| *name == method).unwrap()
 }
@@ -314,6 +347,15 @@ fn full<T>() -> Result<T> {
     Err(StoreError::CapacityExceeded {
         max_users: MAX_USERS,
     })
+}
+
+/// What is in the bounds of a range.
+fn ends<T>((lower, upper): (Bound<T>, Bound<T>)) -> (Option<T>, Option<T>) {
+    let end = |bound| match bound {
+        Bound::Included(end) | Bound::Excluded(end) => Some(end),
+        Bound::Unbounded => None,
+    };
+    (end(lower), end(upper))
 }
 
 fn neutral(user_id: &str) -> StateSnapshot {
@@ -591,6 +633,177 @@ impl StateStore for Wrong {
             DeleteIsAlwaysTrue => Ok(true),
             DeleteIsAlwaysFalse => Ok(false),
             _ => Ok(deleted),
+        }
+    }
+
+    async fn delete_if(&self, user_id: &str, expected: Expected) -> Result<bool> {
+        if self.is_invalid_for("delete_if", user_id) {
+            return Ok(false);
+        }
+        let user_id = &self.id(user_id);
+        let actual = self.right.get_latest_versioned(user_id).await?;
+        let there = Expected::from(actual.as_ref());
+        let conflict = || StoreError::Conflict {
+            user_id: user_id.clone(),
+            expected,
+            actual: None,
+        };
+        // What the right store is told to expect.
+        let told = match (self.fault, expected) {
+            (DeleteIfAnyIsAbsent, Expected::Any) => Expected::Absent,
+            (DeleteIfAtNeverHolds, Expected::At(_)) => return Err(conflict()),
+            (DeleteIfComparesNothing, _) => Expected::Any,
+            (ReadsCountAsWrites | RevisionIsTime, Expected::At(_)) => there,
+            (RevisionsBeginAnew, Expected::At(revision)) => {
+                let base = self.notes().base.get(user_id).copied().unwrap_or(0);
+                Expected::At(Revision::from(u64::from(revision).saturating_add(base)))
+            }
+            (LookThenDeleteIf, _) if expected == there => {
+                yield_now().await;
+                self.right.delete(user_id).await?;
+                return Ok(actual.is_some());
+            }
+            // Where deletions have faults of their own.
+            (DeleteLeavesHistory | HistoryThenLatest | DeleteLatestThenHistory, _)
+                if expected == Expected::Any || expected == there =>
+            {
+                return self.delete(user_id).await;
+            }
+            _ => expected,
+        };
+        let deleted = self.right.delete_if(user_id, told).await;
+        match (self.fault, deleted) {
+            (DeleteIfAbsentIsTrue, Ok(_)) => Ok(true),
+            (DeleteIfNamesNothing, Err(StoreError::Conflict { .. })) => Err(conflict()),
+            (DeleteIfDeletesAnyway, Err(error)) => {
+                self.right.delete(user_id).await?;
+                Err(error)
+            }
+            (_, deleted) => deleted,
+        }
+    }
+
+    async fn get_versions(
+        &self,
+        user_id: &str,
+        range: VersionRange,
+    ) -> Result<Vec<Versioned<StateSnapshot>>> {
+        if self.is_invalid_for("get_versions", user_id) {
+            return Ok(vec![]);
+        }
+        let user_id = &self.id(user_id);
+        let mut all = self
+            .right
+            .get_versions(user_id, VersionRange::all())
+            .await?;
+        Ok(match self.fault {
+            AbsentHasVersions if all.is_empty() => {
+                vec![Versioned::new(neutral(user_id), Revision::from(1), 0)]
+            }
+            VersionsAreNumbered => {
+                for (number, version) in (1..).zip(all.iter_mut().rev()) {
+                    version.revision = Revision::from(number);
+                }
+                range.select(&all)
+            }
+            fault
+            @ (AfterIsInclusive | BeforeIsInclusive | SinceIsExclusive | UntilIsExclusive) => {
+                // The other bounds hold, and the limit.
+                let mut wider = VersionRange::all().limit(range.max_versions());
+                if range.is_oldest_first() {
+                    wider = wider.oldest_first();
+                }
+                let (after, before) = ends(range.revisions());
+                let (since, until) = ends(range.times());
+                if let Some(after) = after {
+                    let less = u64::from(after).saturating_sub(1);
+                    wider = wider.after(match fault {
+                        AfterIsInclusive => Revision::from(less),
+                        _ => after,
+                    });
+                }
+                if let Some(before) = before {
+                    let more = u64::from(before).saturating_add(1);
+                    wider = wider.before(match fault {
+                        BeforeIsInclusive => Revision::from(more),
+                        _ => before,
+                    });
+                }
+                if let Some(since) = since {
+                    let exclusive = i64::from(fault == SinceIsExclusive);
+                    wider = wider.since(since.as_unix_ms().saturating_add(exclusive));
+                }
+                if let Some(until) = until {
+                    let exclusive = i64::from(fault == UntilIsExclusive);
+                    wider = wider.until(until.as_unix_ms().saturating_sub(exclusive));
+                }
+                wider.select(&all)
+            }
+            OrderIsIgnored => {
+                let mut selected = range.select(&all);
+                selected.sort_by_key(|version| std::cmp::Reverse(version.revision));
+                selected
+            }
+            LimitComesFirst => {
+                all.truncate(range.max_versions());
+                range.select(&all)
+            }
+            _ => range.select(&all),
+        })
+    }
+
+    async fn get_as_of(&self, user_id: &str, time: Timestamp) -> Result<AsOf<StateSnapshot>> {
+        if self.is_invalid_for("get_as_of", user_id) {
+            return Ok(AsOf::NotThere);
+        }
+        let user_id = &self.id(user_id);
+        let time = match self.fault {
+            AsOfIsTheLatest => Timestamp::from(i64::MAX),
+            AsOfIsExclusive => Timestamp::from(time.as_unix_ms().saturating_sub(1)),
+            _ => time,
+        };
+        let then = self.right.get_as_of(user_id, time).await?;
+        let all = self
+            .right
+            .get_versions(user_id, VersionRange::all())
+            .await?;
+        Ok(match (self.fault, then) {
+            (AsOfIsTheOldest, AsOf::NotThere) => {
+                all.last().cloned().map_or(AsOf::NotThere, AsOf::Was)
+            }
+            (AsOfForgetsEvictions, AsOf::Evicted) => AsOf::NotThere,
+            (_, then) => then,
+        })
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<String>> {
+        let right = self.right.list();
+        match self.fault {
+            ListGivesTwice => Box::pin(right.flat_map(|id| {
+                let again = id.as_ref().ok().cloned().map(Ok);
+                stream::iter([Some(id), again].into_iter().flatten())
+            })),
+            ListKeepsTheDeleted => {
+                let known = self.notes().known.clone();
+                Box::pin(stream::iter(known.into_iter().map(Ok)))
+            }
+            // The next one is the one that is at the next place now.
+            ListIsByPlace => Box::pin(stream::unfold(0, move |place| async move {
+                let mut all: Vec<String> = self.right.list().try_collect().await.unwrap();
+                (place < all.len()).then(|| (Ok(all.swap_remove(place)), place + 1))
+            })),
+            // A listing goes on where another one was dropped.
+            ListTakesTurns => Box::pin(stream::unfold((), move |()| async move {
+                let mut all: Vec<String> = self.right.list().try_collect().await.unwrap();
+                let mut notes = self.notes();
+                if notes.listed >= all.len() {
+                    notes.listed = 0;
+                    return None;
+                }
+                notes.listed += 1;
+                Some((Ok(all.swap_remove(notes.listed - 1)), ()))
+            })),
+            _ => right,
         }
     }
 

@@ -6,4 +6,5 @@ mod faulty;
 mod mutex_store;
 mod passes;
 mod spawning;
+mod watched;
 mod wrong;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use attuned_store::{
-    Expected, Result, Revision, StateSnapshot, StateStore, StoreError, Versioned, async_trait,
+    AnyEvent, AsOf, BoxStream, Event, Expected, Result, Revision, StateSnapshot, StateStore,
+    StoreError, Timestamp, VersionRange, Versioned, Watch, async_trait,
 };
 
 /// Moves every call to another task, so that the concurrent futures of the suite
@@ -58,5 +59,43 @@ impl<S: StateStore + 'static> StateStore for Spawning<S> {
         let user_id = user_id.to_owned();
         self.spawn(|store| async move { store.delete(&user_id).await })
             .await?
+    }
+
+    async fn watch(&self, user_id: &str) -> Result<Watch<Event<StateSnapshot>>> {
+        let user_id = user_id.to_owned();
+        self.spawn(|store| async move { store.watch(&user_id).await })
+            .await?
+    }
+
+    async fn watch_all(&self) -> Result<Watch<AnyEvent<StateSnapshot>>> {
+        self.spawn(|store| async move { store.watch_all().await })
+            .await?
+    }
+
+    async fn delete_if(&self, user_id: &str, expected: Expected) -> Result<bool> {
+        let user_id = user_id.to_owned();
+        self.spawn(move |store| async move { store.delete_if(&user_id, expected).await })
+            .await?
+    }
+
+    async fn get_versions(
+        &self,
+        user_id: &str,
+        range: VersionRange,
+    ) -> Result<Vec<Versioned<StateSnapshot>>> {
+        let user_id = user_id.to_owned();
+        self.spawn(|store| async move { store.get_versions(&user_id, range).await })
+            .await?
+    }
+
+    async fn get_as_of(&self, user_id: &str, time: Timestamp) -> Result<AsOf<StateSnapshot>> {
+        let user_id = user_id.to_owned();
+        self.spawn(move |store| async move { store.get_as_of(&user_id, time).await })
+            .await?
+    }
+
+    /// In the task of the suite: a stream that borrows the store cannot move to another.
+    fn list(&self) -> BoxStream<'_, Result<String>> {
+        self.0.list()
     }
 }

@@ -10,6 +10,7 @@ use attuned_store::conformance::{
 use crate::faulty::{Eager, Fault, Fault::*, HISTORY, MAX_USERS, Wrong};
 use crate::mutex_store::MutexStore;
 use crate::spawning::Spawning;
+use crate::watched::{self, Watched};
 
 /// Each fault, with a clause that it breaks.
 const FAULTS: &[(Fault, &str)] = &[
@@ -51,6 +52,18 @@ const FAULTS: &[(Fault, &str)] = &[
         "user_ids.invalid_in_get_many",
     ),
     (InvalidIsAbsentIn("delete"), "user_ids.invalid_in_delete"),
+    (
+        InvalidIsAbsentIn("delete_if"),
+        "user_ids.invalid_in_delete_if",
+    ),
+    (
+        InvalidIsAbsentIn("get_versions"),
+        "user_ids.invalid_in_get_versions",
+    ),
+    (
+        InvalidIsAbsentIn("get_as_of"),
+        "user_ids.invalid_in_get_as_of",
+    ),
     (AbsentHasHistory, "history.empty_if_absent"),
     (OldestFirst, "history.newest_first"),
     (SortedByTime, "history.whatever_the_timestamps"),
@@ -118,6 +131,45 @@ const FAULTS: &[(Fault, &str)] = &[
         ConflictWritesAnyway,
         "conditional_writes.conflict_changes_nothing",
     ),
+    (DeleteIfAnyIsAbsent, "conditional_deletes.any_deletes"),
+    (DeleteIfAtNeverHolds, "conditional_deletes.at_deletes"),
+    (DeleteLeavesHistory, "conditional_deletes.at_deletes"),
+    (
+        DeleteIfAbsentIsTrue,
+        "conditional_deletes.absent_removes_nothing",
+    ),
+    (
+        DeleteIfComparesNothing,
+        "conditional_deletes.absent_conflicts",
+    ),
+    (
+        DeleteIfComparesNothing,
+        "conditional_deletes.stale_conflicts",
+    ),
+    (
+        DeleteIfNamesNothing,
+        "conditional_deletes.conflict_names_what_is_there",
+    ),
+    (
+        DeleteIfDeletesAnyway,
+        "conditional_deletes.conflict_changes_nothing",
+    ),
+    (AbsentHasVersions, "versions.empty_if_absent"),
+    (VersionsAreNumbered, "versions.are_the_history"),
+    (AfterIsInclusive, "versions.revisions_are_exclusive"),
+    (BeforeIsInclusive, "versions.revisions_are_exclusive"),
+    (SinceIsExclusive, "versions.times_are_inclusive"),
+    (UntilIsExclusive, "versions.times_are_inclusive"),
+    (OrderIsIgnored, "versions.in_the_order_of_the_range"),
+    (LimitComesFirst, "versions.limit"),
+    (AsOfIsTheLatest, "versions.as_of_is_the_last_before"),
+    (AsOfIsExclusive, "versions.as_of_is_the_last_before"),
+    (AsOfIsTheOldest, "versions.as_of_not_there"),
+    (AsOfForgetsEvictions, "versions.as_of_evicted"),
+    (ListGivesTwice, "list.gives_each_once"),
+    (ListKeepsTheDeleted, "list.leaves_out_the_deleted"),
+    (ListIsByPlace, "list.while_others_come_and_go"),
+    (ListTakesTurns, "list.can_be_dropped"),
     (GetManyIsReversed, "many.get_in_order"),
     (GetManySkipsAbsent, "many.get_absent"),
     (GetManyGivesOneEach, "many.get_duplicates"),
@@ -134,6 +186,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (HistoryThenLatest, "cancellation.write_never_in_part"),
     (RevisionThenSnapshot, "concurrent.revision_of_one_write"),
     (LookThenDelete, "concurrent.one_delete_removes"),
+    (LookThenDeleteIf, "concurrent.one_conditional_delete_wins"),
     (DeleteLatestThenHistory, "concurrent.delete_is_whole"),
     (DeleteLatestThenHistory, "cancellation.delete_never_in_part"),
     (WritesShareABuffer, "concurrent.users_are_independent"),
@@ -153,9 +206,30 @@ const FAULTS_OF_CAPACITY: &[(Fault, &str)] = &[
     (CountThenInsert, "capacity.never_exceeded"),
 ];
 
+/// The faults of watches.
+const FAULTS_OF_WATCHING: &[(watched::Fault, &str)] = &[
+    (
+        watched::Fault::BeginsWithOlder,
+        "watch.begins_with_what_is_there",
+    ),
+    (watched::Fault::EndsAfterThree, "watch.gives_each_change"),
+    (watched::Fault::EndsIfAbsent, "watch.of_one_who_comes"),
+    (watched::Fault::GoesBack, "watch.gives_each_change"),
+    (watched::Fault::LastIsStale, "watch.ends_with_the_newest"),
+    (
+        watched::Fault::RemovalHasRevisionZero,
+        "watch.tells_of_removals",
+    ),
+    (watched::Fault::RemovalIsSilent, "watch.tells_of_removals"),
+    (watched::Fault::IsOfEverybody, "watch.of_one_user"),
+    (watched::Fault::TakesAnyId, "watch.user_ids"),
+    (watched::Fault::CaughtUpAtOnce, "watch.all_that_is_there"),
+    (watched::Fault::NewUsersAreMissed, "watch.all_that_changes"),
+];
+
 fn capabilities() -> Capabilities {
-    let capabilities = Capabilities::new().history(HISTORY).delete();
-    capabilities.conditional_writes()
+    let capabilities = Capabilities::new().history(HISTORY).conditional_writes();
+    capabilities.conditional_deletes().versions().list()
 }
 
 fn broken(result: Result<impl Sized, Failure>) -> Vec<&'static str> {
@@ -170,6 +244,17 @@ async fn broken_by(fault: Fault) -> Vec<&'static str> {
     broken(check_all(&store, capabilities()).await)
 }
 
+/// What a [`Watched`] store can do beside being watched.
+fn of_watched() -> Capabilities {
+    let capabilities = Capabilities::new().history(HISTORY).delete();
+    capabilities.conditional_writes()
+}
+
+async fn broken_by_watching(fault: watched::Fault) -> Vec<&'static str> {
+    let store = Watched::new(fault, HISTORY);
+    broken(check_all(&store, of_watched().watching()).await)
+}
+
 async fn broken_by_capacity(fault: Fault) -> Vec<&'static str> {
     let store = Wrong::new(fault, MAX_USERS);
     broken(check_capacity(&store, capabilities(), MAX_USERS).await)
@@ -177,22 +262,36 @@ async fn broken_by_capacity(fault: Fault) -> Vec<&'static str> {
 
 /// Backends that can do more than they declare, with what they declare, and the
 /// clauses that they break.
-fn underdeclared() -> [(Capabilities, &'static [&'static str]); 3] {
+fn underdeclared() -> [(Capabilities, &'static [&'static str]); 4] {
     let new = Capabilities::new;
     [
         (
-            new().delete().conditional_writes(),
-            &["history.empty_if_none_is_kept"],
+            new().conditional_writes().conditional_deletes().list(),
+            &["history.empty_if_none_is_kept", "versions.unsupported"],
         ),
         (
-            new().history(HISTORY).conditional_writes(),
-            &["delete.unsupported"],
+            new()
+                .history(HISTORY)
+                .conditional_writes()
+                .versions()
+                .list(),
+            &["delete.unsupported", "conditional_deletes.unsupported"],
         ),
         (
-            new().history(HISTORY).delete(),
+            new().history(HISTORY).conditional_deletes().versions(),
+            &[
+                "conditional_writes.unsupported",
+                "list.unsupported",
+                "extensions.unsupported",
+            ],
+        ),
+        (
+            new().history(HISTORY).delete().list(),
             &[
                 "revisions.unsupported",
                 "conditional_writes.unsupported",
+                "conditional_deletes.unsupported",
+                "versions.unsupported",
                 "extensions.unsupported",
             ],
         ),
@@ -203,6 +302,7 @@ fn underdeclared() -> [(Capabilities, &'static [&'static str]); 3] {
 async fn without_a_fault_nothing_is_broken() {
     assert_eq!(broken_by(Nothing).await, [""; 0]);
     assert_eq!(broken_by_capacity(Nothing).await, [""; 0]);
+    assert_eq!(broken_by_watching(watched::Fault::Nothing).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -228,18 +328,42 @@ async fn each_fault_of_capacity_breaks_its_clause() {
 }
 
 #[tokio::test]
+async fn each_fault_of_watching_breaks_its_clause() {
+    for (fault, clause) in FAULTS_OF_WATCHING {
+        let broken = broken_by_watching(*fault).await;
+        assert!(
+            broken.contains(clause),
+            "{fault:?} broke {broken:?}, not {clause}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_declared_must_not_be_there() {
     for (declared, clauses) in underdeclared() {
         let store = MutexStore::new(HISTORY, usize::MAX);
         assert_eq!(broken(check_all(&store, declared).await), clauses);
     }
+    let store = Watched::new(watched::Fault::Nothing, HISTORY);
+    let broken = broken(check_all(&store, of_watched()).await);
+    assert_eq!(broken, [BROKEN_BY_UNDECLARED_WATCHING]);
 }
+
+const BROKEN_BY_UNDECLARED_WATCHING: &str = "watch.unsupported";
 
 #[tokio::test]
 async fn what_is_declared_must_be_there() {
     let store = Eager(MutexStore::new(HISTORY, usize::MAX));
     let broken = broken(check_all(&store, capabilities()).await);
-    for group in ["history.", "delete.", "revisions.", "conditional_writes."] {
+    for group in [
+        "history.",
+        "delete.",
+        "revisions.",
+        "conditional_writes.",
+        "conditional_deletes.",
+        "versions.",
+        "list.",
+    ] {
         assert!(
             broken.iter().any(|clause| clause.starts_with(group)),
             "{broken:?}"
@@ -280,10 +404,12 @@ fn every_clause_is_broken_by_a_fault() {
         .iter()
         .chain(FAULTS_OF_CAPACITY)
         .map(|(_, clause)| *clause);
+    let of_watching = FAULTS_OF_WATCHING.iter().map(|(_, clause)| *clause);
     let undeclared = underdeclared().into_iter().flat_map(|(_, clauses)| clauses);
     let found: HashSet<_> = of_faults
+        .chain(of_watching)
         .chain(undeclared.copied())
-        .chain([BROKEN_BY_EAGER])
+        .chain([BROKEN_BY_EAGER, BROKEN_BY_UNDECLARED_WATCHING])
         .collect();
     let all: HashSet<_> = clauses().map(|clause| clause.id()).collect();
     assert_eq!(found, all);

@@ -160,11 +160,11 @@ fn everything_is_recorded_once_and_in_order() {
 #[test]
 fn a_seed_is_a_program_for_ever() {
     let expected = "  retention 18, each user written 36 times before\
-                  \n  thread 0: ada: dyn update to 0 (large); ada: dyn get_latest; \
-                    ada: dyn get_history (limit 2); grace: update to 3 (large)\
-                  \n  thread 1: grace: delete_if; ada: get_versioned; \
-                    ada: dyn upsert_if 102 (large)\n";
-    assert_eq!(Program::from_seed(71_228).to_string(), expected);
+                  \n  thread 0: ada: upsert_if 0 (large); ada: get_versions (oldest 2); \
+                    ada: delete\
+                  \n  thread 1: ada: dyn upsert_if 100; ada: get_history; \
+                    ada: dyn get_versions (after what is known); ada: dyn get_latest\n";
+    assert_eq!(Program::from_seed(110_109).to_string(), expected);
 }
 
 #[test]
@@ -207,6 +207,9 @@ fn programs_are_of_all_kinds() {
         some(&|step| step.operation == Operation::GetHistory { limit: 1 });
         some(&|step| step.operation == Operation::GetHistory { limit: 2 });
         some(&|step| step.operation == Operation::GetHistory { limit: usize::MAX });
+        some(&|step| step.operation == Operation::GetOldest { limit: 1 });
+        some(&|step| step.operation == Operation::GetOldest { limit: usize::MAX });
+        some(&|step| step.operation == Operation::GetSince);
         some(&|step| step.operation == Operation::Delete);
         some(&|step| step.operation == Operation::GetVersioned);
         some(&|step| step.operation == Operation::DeleteIf);

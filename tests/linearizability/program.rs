@@ -31,6 +31,12 @@ pub enum Operation {
     GetHistory {
         limit: usize,
     },
+    /// Reads the oldest snapshots that are kept.
+    GetOldest {
+        limit: usize,
+    },
+    /// Reads the snapshots that came after what the thread remembers of the user.
+    GetSince,
     Delete,
     /// Reads the latest snapshot with its revision, which the thread remembers
     /// for what it does later.
@@ -47,7 +53,11 @@ impl Operation {
     pub fn is_read(self) -> bool {
         matches!(
             self,
-            Self::GetLatest | Self::GetHistory { .. } | Self::GetVersioned
+            Self::GetLatest
+                | Self::GetHistory { .. }
+                | Self::GetOldest { .. }
+                | Self::GetSince
+                | Self::GetVersioned
         )
     }
 
@@ -59,6 +69,8 @@ impl Operation {
     fn unconditional(self) -> Self {
         match self {
             Self::GetVersioned => Self::GetLatest,
+            Self::GetOldest { limit } => Self::GetHistory { limit },
+            Self::GetSince => Self::GetHistory { limit: usize::MAX },
             Self::UpsertIf(value) | Self::Update(value) => Self::Upsert(value),
             Self::DeleteIf => Self::Delete,
             other => other,
@@ -73,6 +85,9 @@ impl fmt::Display for Operation {
             Self::GetLatest => write!(f, "get_latest"),
             Self::GetHistory { limit: usize::MAX } => write!(f, "get_history"),
             Self::GetHistory { limit } => write!(f, "get_history (limit {limit})"),
+            Self::GetOldest { limit: usize::MAX } => write!(f, "get_versions (oldest first)"),
+            Self::GetOldest { limit } => write!(f, "get_versions (oldest {limit})"),
+            Self::GetSince => write!(f, "get_versions (after what is known)"),
             Self::Delete => write!(f, "delete"),
             Self::GetVersioned => write!(f, "get_versioned"),
             Self::UpsertIf(value) => write!(f, "upsert_if {value}"),
@@ -127,6 +142,9 @@ pub struct Step {
 /// before the program begins.
 pub const LONG: usize = 18;
 
+/// How many kinds of operations there are.
+const KINDS: usize = 10;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     pub seed: u64,
@@ -154,7 +172,7 @@ impl Program {
         // history, so more threads do less each.
         let longest = 40 / threads;
         // A program's own mixture: some mostly write, some mostly delete.
-        let weights = [(); 8].map(|()| random.one_to(6));
+        let weights = [(); KINDS].map(|()| random.one_to(6));
         // All small, all large, or some of each.
         let large = random.below(3);
         let threads = (0..threads)
@@ -203,7 +221,7 @@ impl Step {
     fn random(
         random: &mut Random,
         users: &[User],
-        weights: [usize; 8],
+        weights: [usize; KINDS],
         large: usize,
         value: Value,
     ) -> Self {
@@ -227,6 +245,10 @@ impl Step {
             Some(4) => Operation::UpsertIf(value),
             Some(5) => Operation::DeleteIf,
             Some(6) => Operation::Update(value),
+            Some(7) => Operation::GetOldest {
+                limit: [1, 2, usize::MAX][random.below(3)],
+            },
+            Some(8) => Operation::GetSince,
             _ => Operation::Delete,
         };
         let pause = match random.below(8) {

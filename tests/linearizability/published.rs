@@ -61,6 +61,14 @@ impl Subject for Published {
         ready(self.0.get_history(user.id(), limit))
     }
 
+    fn get_oldest(&self, _: Interface, _: User, _: usize) -> Vec<StateSnapshot> {
+        unreachable!("no program has it")
+    }
+
+    fn get_since(&self, _: Interface, _: User, _: Option<Infallible>) -> Vec<StateSnapshot> {
+        unreachable!("no program has it")
+    }
+
     fn delete(&self, _: Interface, user: User) -> Option<bool> {
         ready(self.0.delete(user.id()));
         None

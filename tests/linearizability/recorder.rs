@@ -34,6 +34,15 @@ pub trait Subject: Send + Sync + 'static {
     fn upsert(&self, interface: Interface, user: User, snapshot: Self::Snapshot);
     fn get_latest(&self, interface: Interface, user: User) -> Option<Self::Found>;
     fn get_history(&self, interface: Interface, user: User, limit: usize) -> Vec<Self::Found>;
+    /// The oldest that are kept, oldest first.
+    fn get_oldest(&self, interface: Interface, user: User, limit: usize) -> Vec<Self::Found>;
+    /// Those that came after a revision, or all without one; newest first.
+    fn get_since(
+        &self,
+        interface: Interface,
+        user: User,
+        revision: Option<Self::Revision>,
+    ) -> Vec<Self::Found>;
     /// Whether there was something to delete, if the store says so.
     fn delete(&self, interface: Interface, user: User) -> Option<bool>;
 
@@ -203,6 +212,22 @@ impl<S: Subject> Run<S> {
                 let history = store.get_history(interface, user, limit);
                 returned = clock.ret();
                 outcome = Outcome::History(history.iter().map(S::value).collect());
+            }
+            Operation::GetOldest { limit } => {
+                called = clock.call();
+                let oldest = store.get_oldest(interface, user, limit);
+                returned = clock.ret();
+                outcome = Outcome::History(oldest.iter().map(S::value).collect());
+            }
+            Operation::GetSince => {
+                let revision = memory.map(|(_, revision)| revision);
+                called = clock.call();
+                let since = store.get_since(interface, user, revision);
+                returned = clock.ret();
+                outcome = Outcome::Since {
+                    last: memory.map(|(value, _)| value),
+                    values: since.iter().map(S::value).collect(),
+                };
             }
             Operation::Delete => {
                 called = clock.call();

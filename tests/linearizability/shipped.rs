@@ -8,6 +8,7 @@ use std::{fmt, hint, thread};
 
 use attuned_store::{
     Expected, MemoryStore, Revision, State, StateSnapshot, StateStore, StateStoreExt, StoreError,
+    VersionRange, Versioned,
 };
 
 use crate::program::{Interface, Program, User, Value};
@@ -31,6 +32,26 @@ impl Shipped {
 
     fn as_trait(&self) -> &dyn StateStore {
         &self.0
+    }
+
+    fn versions(&self, interface: Interface, user: User, range: VersionRange) -> Vec<State> {
+        let oldest_first = range.is_oldest_first();
+        let mut versions = match interface {
+            Interface::Inherent => self.0.versions(user.id(), range),
+            Interface::Trait => {
+                let versions = ready(self.as_trait().get_versions(user.id(), range));
+                let state = |version: Versioned<_>| version.map(StateSnapshot::into_state);
+                versions.into_iter().map(state).collect()
+            }
+        };
+        if oldest_first {
+            versions.reverse();
+        }
+        assert_in_order(&versions);
+        if oldest_first {
+            versions.reverse();
+        }
+        versions.into_iter().map(|version| version.value).collect()
     }
 }
 
@@ -71,11 +92,7 @@ impl Subject for Shipped {
         match interface {
             Interface::Inherent => {
                 let history = self.0.history(user.id(), limit);
-                assert!(
-                    history.is_sorted_by(|newer, older| newer.revision > older.revision
-                        && newer.written_at >= older.written_at),
-                    "{history:?}"
-                );
+                assert_in_order(&history);
                 history.into_iter().map(|entry| entry.value).collect()
             }
             Interface::Trait => {
@@ -83,6 +100,24 @@ impl Subject for Shipped {
                 history.into_iter().map(StateSnapshot::into_state).collect()
             }
         }
+    }
+
+    fn get_oldest(&self, interface: Interface, user: User, limit: usize) -> Vec<State> {
+        let range = VersionRange::all().oldest_first().limit(limit);
+        self.versions(interface, user, range)
+    }
+
+    fn get_since(
+        &self,
+        interface: Interface,
+        user: User,
+        revision: Option<Revision>,
+    ) -> Vec<State> {
+        let range = match revision {
+            Some(revision) => VersionRange::all().after(revision),
+            None => VersionRange::all(),
+        };
+        self.versions(interface, user, range)
     }
 
     fn delete(&self, interface: Interface, user: User) -> Option<bool> {
@@ -172,6 +207,16 @@ impl Subject for Shipped {
             }
         }
     }
+}
+
+/// Newest first: revisions fall, and times do not rise.
+fn assert_in_order(versions: &[Versioned<State>]) {
+    assert!(
+        versions
+            .is_sorted_by(|newer, older| newer.revision > older.revision
+                && newer.written_at >= older.written_at),
+        "{versions:?}"
+    );
 }
 
 fn state(value: Value, large: bool) -> State {

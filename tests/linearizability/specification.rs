@@ -12,6 +12,11 @@ pub enum Outcome {
     Upserted,
     Latest(Option<Value>),
     History(Vec<Value>),
+    /// What came after the value that the thread remembered.
+    Since {
+        last: Option<Value>,
+        values: Vec<Value>,
+    },
     /// Whether there was something to delete, from stores that say so.
     Deleted(Option<bool>),
     /// What a conditional operation expected to be the latest, and whether it
@@ -37,6 +42,10 @@ impl fmt::Display for Performed {
             Outcome::Latest(None) => write!(f, " = none"),
             Outcome::Latest(Some(value)) => write!(f, " = {value}"),
             Outcome::History(values) => write!(f, " = {values:?}"),
+            Outcome::Since { last, values } => match last {
+                None => write!(f, " (all) = {values:?}"),
+                Some(last) => write!(f, " ({last}) = {values:?}"),
+            },
             Outcome::Deleted(Some(deleted)) => write!(f, " = {deleted}"),
             Outcome::If { expected, done } => match expected {
                 None => write!(f, " (expected none) = {done}"),
@@ -78,6 +87,16 @@ impl<const RETENTION: usize> todc_utils::Specification for OneUser<RETENTION> {
             }
             (Operation::GetHistory { limit }, Outcome::History(history)) => {
                 state.iter().take(limit).eq(history)
+            }
+            (Operation::GetOldest { limit }, Outcome::History(oldest)) => {
+                state.iter().rev().take(limit).eq(oldest)
+            }
+            // All of it, if that value is not kept any more: then all are later ones.
+            (Operation::GetSince, Outcome::Since { last, values }) => {
+                let since = state
+                    .iter()
+                    .take_while(|&value| Some(value) != last.as_ref());
+                since.eq(values)
             }
             (Operation::Delete, Outcome::Deleted(deleted)) => {
                 after.clear();

@@ -20,6 +20,8 @@ pub enum Fault {
     LostUpdate,
     /// The history is read entry by entry.
     TornHistory,
+    /// What comes after a version is counted first and read then.
+    CountThenRange,
     /// The history is longer by one than it should be.
     OneTooMany,
     /// A conditional upsert does not look at what is there.
@@ -33,12 +35,13 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LatestApart,
         Self::DeleteInTwoSteps,
         Self::DeleteKeepsHistory,
         Self::LostUpdate,
         Self::TornHistory,
+        Self::CountThenRange,
         Self::OneTooMany,
         Self::IgnoredExpectation,
         Self::UpsertAfterLook,
@@ -136,6 +139,22 @@ impl Subject for Locked {
             return (0..length).filter_map(read).collect();
         }
         entry.history().iter().take(limit).copied().collect()
+    }
+
+    fn get_oldest(&self, _: Interface, user: User, limit: usize) -> Vec<Value> {
+        let history = self.users[user.index()].history();
+        history.iter().rev().take(limit).copied().collect()
+    }
+
+    fn get_since(&self, _: Interface, user: User, last: Option<Value>) -> Vec<Value> {
+        let entry = &self.users[user.index()];
+        let later = |value: &&Value| Some(**value) != last;
+        if self.has(Fault::CountThenRange) {
+            let count = entry.history().iter().take_while(later).count();
+            pause();
+            return entry.history().iter().take(count).copied().collect();
+        }
+        entry.history().iter().take_while(later).copied().collect()
     }
 
     fn delete(&self, _: Interface, user: User) -> Option<bool> {

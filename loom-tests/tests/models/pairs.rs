@@ -98,6 +98,8 @@ fn kind(operation: Operation) -> Kind {
         Operation::GetLatest(_) | Operation::GetHistory(..) => Kind::Read,
         Operation::Upsert(_) => Kind::Write,
         Operation::GetVersioned(_)
+        | Operation::GetOldest(..)
+        | Operation::GetSince(_)
         | Operation::UpsertIfAbsent(_)
         | Operation::UpsertIfSeen(_)
         | Operation::Update(_) => Kind::OnRevision,

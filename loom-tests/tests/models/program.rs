@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use attuned_store::sync::{chained_drops, forget_counts, live_values};
-use attuned_store::{Expected, MemoryStore, State, StateSnapshot, StateStore, StoreError};
+use attuned_store::{
+    Expected, MemoryStore, State, StateSnapshot, StateStore, StoreError, VersionRange,
+};
 
 use crate::depth::{Depth, Preemptions};
 use crate::specification::{Observed, Operation, Outcome, Specification, User, Value};
@@ -384,6 +386,28 @@ fn perform(
                     .map(StateSnapshot::updated_at_unix_ms)
                     .collect(),
             )
+        }
+        Operation::GetOldest(user, limit) => {
+            let range = VersionRange::all().oldest_first().limit(limit);
+            let versions = complete(store.get_versions(user.id(), range));
+            Outcome::History(
+                versions
+                    .iter()
+                    .map(|version| version.value.updated_at_unix_ms())
+                    .collect(),
+            )
+        }
+        Operation::GetSince(user) => {
+            let range = match *seen {
+                Expected::At(revision) => VersionRange::all().after(revision),
+                Expected::Any | Expected::Absent => VersionRange::all(),
+            };
+            let versions = complete(store.get_versions(user.id(), range));
+            let since = versions
+                .iter()
+                .map(|version| (version.value.updated_at_unix_ms(), version.revision))
+                .collect();
+            Outcome::Since(*seen, since)
         }
         Operation::Delete(user) => Outcome::Deleted(complete(store.delete(user.id()))),
     }

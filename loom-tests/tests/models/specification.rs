@@ -33,6 +33,11 @@ pub enum Operation {
     GetLatest(User),
     GetVersioned(User),
     GetHistory(User, usize),
+    /// The oldest versions that are kept.
+    GetOldest(User, usize),
+    /// The versions since the one that this thread has seen last, or that was the latest at
+    /// the start.
+    GetSince(User),
     Delete(User),
     /// A first write, on condition that it is one.
     UpsertIfAbsent(User),
@@ -56,6 +61,8 @@ impl Operation {
             | Self::GetLatest(user)
             | Self::GetVersioned(user)
             | Self::GetHistory(user, _)
+            | Self::GetOldest(user, _)
+            | Self::GetSince(user)
             | Self::Delete(user)
             | Self::UpsertIfAbsent(user)
             | Self::UpsertIfSeen(user)
@@ -69,7 +76,10 @@ impl Operation {
     pub fn is_conditional(self) -> bool {
         matches!(
             self,
-            Self::UpsertIfAbsent(_) | Self::UpsertIfSeen(_) | Self::DeleteIfSeen(_)
+            Self::UpsertIfAbsent(_)
+                | Self::UpsertIfSeen(_)
+                | Self::DeleteIfSeen(_)
+                | Self::GetSince(_)
         )
     }
 
@@ -88,6 +98,8 @@ impl fmt::Display for Operation {
             Self::GetLatest(user) => ("get_latest", user),
             Self::GetVersioned(user) => ("get_versioned", user),
             Self::GetHistory(user, _) => ("get_history", user),
+            Self::GetOldest(user, _) => ("get_versions, oldest first", user),
+            Self::GetSince(user) => ("get_versions after seen", user),
             Self::Delete(user) => ("delete", user),
             Self::UpsertIfAbsent(user) => ("upsert_if absent", user),
             Self::UpsertIfSeen(user) => ("upsert_if as seen", user),
@@ -124,6 +136,8 @@ pub enum Outcome {
     Latest(Option<Value>),
     Versioned(Option<(Value, Revision)>),
     History(Vec<Value>),
+    /// The versions after what was seen, newest first.
+    Since(Expected, Vec<(Value, Revision)>),
     Deleted(bool),
     Expired(usize),
 }
@@ -148,6 +162,8 @@ pub struct Specification {
     users: BTreeMap<User, Life>,
     /// The last revision of each user that was seen, and whose it was.
     revisions: BTreeMap<User, (Revision, Value)>,
+    /// All revisions that were seen, and whose they were.
+    seen: BTreeMap<(User, Revision), Value>,
 }
 
 /// A user, from their first write or the first one after a removal.
@@ -165,6 +181,7 @@ impl Specification {
             max_users,
             users: BTreeMap::new(),
             revisions: BTreeMap::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -211,6 +228,15 @@ impl Specification {
                 let history = lives.flat_map(|life| &life.history);
                 *outcome == Outcome::History(history.take(limit).copied().collect())
             }
+            Operation::GetOldest(user, limit) => {
+                let lives = self.users.get(&user).into_iter();
+                let oldest_first = lives.flat_map(|life| life.history.iter().rev());
+                *outcome == Outcome::History(oldest_first.take(limit).copied().collect())
+            }
+            Operation::GetSince(user) => match outcome {
+                Outcome::Since(seen, versions) => self.admits_since(user, *seen, versions),
+                _ => false,
+            },
             Operation::Delete(user) => {
                 *outcome == Outcome::Deleted(self.users.remove(&user).is_some())
             }
@@ -268,6 +294,33 @@ impl Specification {
             }
     }
 
+    /// What comes after the version that was seen, or all if nobody was, or if that version
+    /// is not kept any more.
+    fn admits_since(&mut self, user: User, seen: Expected, versions: &[(Value, Revision)]) -> bool {
+        let lives = self.users.get(&user).into_iter();
+        let history: Vec<Value> = lives.flat_map(|life| &life.history).copied().collect();
+        let last = match seen {
+            Expected::At(revision) => self.seen.get(&(user, revision)),
+            Expected::Any | Expected::Absent => None,
+        };
+        let since = history.iter().take_while(|&value| Some(value) != last);
+        if !since.eq(versions.iter().map(|(value, _)| value)) {
+            return false;
+        }
+        let falling = versions.is_sorted_by(|(_, newer), (_, older)| newer > older);
+        let newer = versions
+            .iter()
+            .all(|(_, revision)| !matches!(seen, Expected::At(seen) if *revision <= seen));
+        let agreed = versions.iter().all(|&(value, revision)| {
+            let known = self.seen.insert((user, revision), value);
+            known.is_none_or(|known| known == value)
+        });
+        let newest = versions
+            .first()
+            .is_none_or(|&(value, revision)| self.admits(user, value, revision));
+        falling && newer && agreed && newest
+    }
+
     fn has_room_for(&self, user: User) -> bool {
         let is_full = self.max_users.is_some_and(|max| self.users.len() >= max);
         !is_full || self.users.contains_key(&user)
@@ -287,6 +340,7 @@ impl Specification {
     /// What revision a write has is for the store to choose, but it is greater
     /// than all before it, and the same whenever it is asked for.
     fn admits(&mut self, user: User, latest: Value, revision: Revision) -> bool {
+        self.seen.insert((user, revision), latest);
         match self.revisions.insert(user, (revision, latest)) {
             Some((known, of)) if of == latest => revision == known,
             Some((known, _)) => revision > known,

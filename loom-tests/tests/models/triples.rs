@@ -25,6 +25,9 @@ const DELETE: Operation = Operation::Delete(User::Ada);
 const DELETE_SEEN: Operation = Operation::DeleteIfSeen(User::Ada);
 const UPDATE: Operation = Operation::Update(User::Ada);
 
+const OLDEST: Operation = Operation::GetOldest(User::Ada, usize::MAX);
+const SINCE: Operation = Operation::GetSince(User::Ada);
+
 /// What each thread does.
 const THREADS: &[&[&[Operation]]] = &[
     // Two writers and a reader of what they leave behind.
@@ -34,6 +37,11 @@ const THREADS: &[&[&[Operation]]] = &[
     &[&[UPSERT, UPSERT], &[HISTORY]],
     &[&[UPSERT, UPSERT], &[HISTORY, LATEST]],
     &[&[UPSERT, UPSERT], &[UPSERT, HISTORY]],
+    // The same of a walk that has an end, and of one that is turned round.
+    &[&[UPSERT, UPSERT], &[SINCE]],
+    &[&[UPSERT, UPSERT], &[VERSIONED, SINCE]],
+    &[&[DELETE, UPSERT], &[SINCE]],
+    &[&[UPSERT, UPSERT], &[OLDEST]],
     // Two who hand over, and take out what the other one has handed over.
     &[&[UPSERT, UPSERT], &[UPSERT, UPSERT]],
     // First inserts that race, all three of them, and are all kept.

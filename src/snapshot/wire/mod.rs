@@ -14,10 +14,10 @@ mod parts;
 
 use std::fmt;
 
-use serde::de::{
+use serde_core::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 use smol_str::SmolStr;
 
 use self::parts::{AxesAsMap, AxesVisitor, NumberVisitor, UpdatedAtVisitor, UserIdVisitor};

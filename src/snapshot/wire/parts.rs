@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::de::{
+use serde_core::de::{
     self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, Unexpected,
     VariantAccess, Visitor,
 };
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_core::ser::{Serialize, SerializeMap, Serializer};
 use smol_str::SmolStr;
 
 use super::{AXES, SOURCE, UPDATED_AT, USER_ID};
@@ -35,14 +35,27 @@ impl Serialize for AxesAsMap<'_> {
 
 pub(super) struct UserIdVisitor;
 
+impl UserIdVisitor {
+    fn is_number<E: de::Error>(&self) -> E {
+        E::invalid_type(Unexpected::Other("number"), self)
+    }
+}
+
 impl<'de> DeserializeSeed<'de> for UserIdVisitor {
     type Value = SmolStr;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<SmolStr, D::Error> {
-        deserializer.deserialize_str(self)
+        // A text format is asked for whatever is there: JSON answers a request for a string
+        // with an error that shows the number which it finds, and that can be an id.
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_any(self)
+        } else {
+            deserializer.deserialize_str(self)
+        }
     }
 }
 
+/// Errors show no number: serde's own would, and it can be an id.
 impl Visitor<'_> for UserIdVisitor {
     type Value = SmolStr;
 
@@ -53,6 +66,26 @@ impl Visitor<'_> for UserIdVisitor {
     fn visit_str<E: de::Error>(self, user_id: &str) -> Result<SmolStr, E> {
         validate_user_id(user_id).map_err(E::custom)?;
         Ok(SmolStr::new(user_id))
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<SmolStr, E> {
+        Err(self.is_number())
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<SmolStr, E> {
+        Err(self.is_number())
+    }
+
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<SmolStr, E> {
+        Err(self.is_number())
+    }
+
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<SmolStr, E> {
+        Err(self.is_number())
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<SmolStr, E> {
+        Err(self.is_number())
     }
 }
 

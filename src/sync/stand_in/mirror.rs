@@ -17,6 +17,7 @@ struct Mirrored<const N: usize> {
     newest: u64,
     shown: bool,
     claimed: bool,
+    watched: bool,
     words: [u64; N],
 }
 
@@ -43,14 +44,27 @@ impl<const N: usize> Mirror<N> {
                 newest: 1,
                 shown: words.is_some(),
                 claimed: false,
+                watched: false,
                 words: words.unwrap_or([0; N]),
             }),
         }
     }
 
-    pub fn announce(&self, sequence: u64) {
+    pub fn announce(&self, sequence: u64) -> bool {
         self.step.take();
-        lock(&self.content).raise(sequence);
+        let mut content = lock(&self.content);
+        content.raise(sequence);
+        content.watched
+    }
+
+    pub fn watch(&self) {
+        self.step.take();
+        lock(&self.content).watched = true;
+    }
+
+    pub fn unwatch(&self) {
+        self.step.take();
+        lock(&self.content).watched = false;
     }
 
     /// Two steps: the claim and the change, between which readers get nothing
@@ -59,16 +73,16 @@ impl<const N: usize> Mirror<N> {
     /// # Panics
     ///
     /// If the first version had no words.
-    pub fn show(&self, sequence: u64, words: [u64; N]) {
+    pub fn show(&self, sequence: u64, words: [u64; N]) -> bool {
         assert!(self.has_words, "only some versions of the model have words");
         self.step.take();
         let mut content = lock(&self.content);
         if content.newest > sequence {
-            return;
+            return content.watched;
         }
         content.raise(sequence);
         if content.claimed {
-            return;
+            return content.watched;
         }
         content.claimed = true;
         drop(content);
@@ -81,15 +95,17 @@ impl<const N: usize> Mirror<N> {
             content.words = words;
             content.shown = content.newest == sequence;
         }
+        content.watched
     }
 
-    pub fn close(&self) {
+    pub fn close(&self) -> bool {
         self.step.take();
         let mut content = lock(&self.content);
         content.raise(Mirrored::<N>::CLOSED);
         if !content.claimed {
             content.words = [0; N];
         }
+        content.watched
     }
 
     pub fn announce_closed(&self) {

@@ -26,6 +26,7 @@
 //!   claim. To close and wipe is one. To look is one, and it is in vain only if the words
 //!   are not those of the newest version. The mirror as it is shipped has models of its
 //!   own.
+//!   Who watches is told of as it is at the second step of showing.
 //! - **[`ArrayQueue`].** To push and to pop never waits for another thread inside the
 //!   same place.
 //! - **[`HashMap`].** It has no tables that are copied, and no hashes that are equal by
@@ -49,13 +50,13 @@ mod once_box;
 mod queue;
 mod shared;
 
-use std::sync::{Mutex as Unseen, MutexGuard, PoisonError};
+use std::sync::{Mutex as Unseen, MutexGuard as Seen, PoisonError};
 use std::thread;
 
 use loom::sync::atomic::AtomicUsize;
 /// loom's own.
 pub use loom::sync::{
-    Mutex,
+    Mutex, MutexGuard,
     atomic::{Ordering, fence},
 };
 
@@ -70,6 +71,9 @@ pub use mirror::Mirror;
 pub use number::AtomicU64;
 pub use once_box::OnceBox;
 pub use queue::{ArrayQueue, slack, stride};
+
+/// One, so that a model does the same in every execution, whatever the hashes.
+pub const SHARDS: usize = 1;
 
 /// A point at which loom can interleave other threads.
 #[derive(Debug)]
@@ -89,6 +93,6 @@ impl Step {
     }
 }
 
-fn lock<T>(data: &Unseen<T>) -> MutexGuard<'_, T> {
+fn lock<T>(data: &Unseen<T>) -> Seen<'_, T> {
     data.lock().unwrap_or_else(PoisonError::into_inner)
 }

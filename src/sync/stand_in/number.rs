@@ -47,6 +47,18 @@ impl AtomicU64 {
         self.number().fetch_max(number, order)
     }
 
+    pub fn fetch_add(&self, number: u64, order: Ordering) -> u64 {
+        self.number().fetch_add(number, order)
+    }
+
+    pub fn fetch_sub(&self, number: u64, order: Ordering) -> u64 {
+        self.number().fetch_sub(number, order)
+    }
+
+    pub fn fetch_or(&self, number: u64, order: Ordering) -> u64 {
+        self.number().fetch_or(number, order)
+    }
+
     pub fn fetch_and(&self, number: u64, order: Ordering) -> u64 {
         self.number().fetch_and(number, order)
     }

@@ -30,7 +30,8 @@ fn a_store_that_is_served_keeps_the_contract_of_backends() {
                 written += 1;
             }
         });
-        let capabilities = Capabilities::new().history(8).delete();
+        let capabilities = Capabilities::new().history(8).conditional_deletes();
+        let capabilities = capabilities.versions().list().watching();
         let checked = runtime().block_on(check_all(&store, capabilities.conditional_writes()));
         ended.store(true, Ordering::Relaxed);
         writing.join().expect("every write is accepted");

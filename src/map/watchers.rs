@@ -1,0 +1,433 @@
+//! Who is to be told of changes.
+//!
+//! **A watcher looks, a writer only notifies.** A watcher has a [`Signal`] here. A thread that
+//! has changed a watched key sets it; the watcher then goes to the map and sees for itself
+//! what is the latest. So a signal holds nothing but that something has changed, however
+//! often, and what a watcher is given is the newest at that moment, and never goes back.
+//!
+//! **No change is missed.** A watcher first subscribes here. Then, at every look, it marks the
+//! timeline that it finds ([`Timeline::watch`]), and after that it reads the head. Take any
+//! change:
+//! - *A write or a removal in a timeline that the watcher has looked at.* The thread that made
+//!   it meets the mark and notifies, or the watcher's read comes after it: [`Mirror::watch`]
+//!   has the argument.
+//! - *A timeline that has come since.* The thread that brought it asks after the insertion
+//!   whether anybody is here, and notifies. If that thread finds nobody, the watcher
+//!   subscribed after the insertion, and its look, which comes later still, finds the
+//!   timeline. For that there is a fence between insertion and question, and one between
+//!   subscription and look.
+//! - *A change of such a timeline before that.* Its thread may have met no mark. The
+//!   notification of the one that brought the timeline is still to come, and the look that
+//!   follows finds what the change has left.
+//!
+//! A thread may be held up between its change and its notification. Until it goes on, the
+//! watcher may not know of the change; nor has that thread's call returned.
+//!
+//! **The mark stays as long as anybody is here** who needs it. A thread that comes to notify
+//! and finds nobody takes it back, under the lock under which watchers subscribe.
+//!
+//! **A removal leaves word.** It leaves its revision and its cause with the signal, because
+//! the timeline is gone when the watcher looks. If a watcher finds nothing and was last given
+//! a version, it had marked that version's timeline before it read it; so the thread that
+//! closed the timeline has left word, or is about to.
+//!
+//! [`Timeline::watch`]: super::timeline::Timeline::watch
+//! [`Mirror::watch`]: crate::sync::Mirror::watch
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher as _;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::{array, mem, thread};
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use super::hasher::DefaultHashBuilder;
+use crate::removal::RemovalCause;
+use crate::revision::Revision;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, OnceBox, Ordering, SHARDS, fence};
+
+/// Of a key that is gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Removal {
+    pub(super) revision: Revision,
+    pub(super) cause: RemovalCause,
+}
+
+/// The watchers of a map.
+pub(super) struct Watchers(
+    /// Made when the first one comes.
+    OnceBox<Arc<Registry>>,
+);
+
+impl Watchers {
+    pub(super) fn new() -> Self {
+        Self(OnceBox::new())
+    }
+
+    pub(super) fn registry(&self) -> Arc<Registry> {
+        let Self(registry) = self;
+        Arc::clone(registry.get_or_init(|| Box::new(Arc::new(Registry::new()))))
+    }
+
+    /// For a thread that has inserted a timeline: whether it is to
+    /// [notify](Self::notify).
+    #[inline]
+    pub(super) fn any(&self) -> bool {
+        fence(Ordering::SeqCst);
+        let Self(registry) = self;
+        registry
+            .get()
+            .is_some_and(|registry| registry.watchers.load(Ordering::Acquire) > 0)
+    }
+
+    /// Tells all who watch a key that it has come or, with a removal, that it is gone.
+    #[cold]
+    pub(super) fn notify(&self, key: &str, removal: Option<Removal>) {
+        let Self(registry) = self;
+        if let Some(registry) = registry.get() {
+            registry.notify(key, removal, None::<fn()>);
+        }
+    }
+
+    /// Tells all who watch a key that it has changed. If nobody does, calls `unwatch`, which
+    /// is to take the mark back that this thread has met.
+    pub(super) fn notify_or(&self, key: &str, unwatch: impl FnOnce()) {
+        let Self(registry) = self;
+        if let Some(registry) = registry.get() {
+            registry.notify(key, None, Some(unwatch));
+        }
+    }
+
+    /// Wakes all watchers, because the map is about to go.
+    pub(super) fn end(&self) {
+        let Self(registry) = self;
+        if let Some(registry) = registry.get() {
+            registry.end();
+        }
+    }
+}
+
+/// Who watches which key.
+pub(super) struct Registry {
+    watchers: AtomicU64,
+    /// How many of them watch all keys.
+    watchers_of_all: AtomicU64,
+    of_key: [Mutex<Signals>; SHARDS],
+    of_all: Mutex<Vec<Arc<Backlog>>>,
+    hasher: DefaultHashBuilder,
+}
+
+type Signals = HashMap<SmolStr, Vec<Arc<Signal>>, DefaultHashBuilder>;
+
+impl Registry {
+    fn new() -> Self {
+        let hasher = DefaultHashBuilder::default();
+        Self {
+            watchers: AtomicU64::new(0),
+            watchers_of_all: AtomicU64::new(0),
+            of_key: array::from_fn(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))),
+            of_all: Mutex::new(Vec::new()),
+            hasher,
+        }
+    }
+
+    /// A watcher of one key. It is to look after this.
+    pub(super) fn subscribe(&self, key: &SmolStr) -> Arc<Signal> {
+        let signal = Arc::new(Signal::set());
+        locked(self.shard(key))
+            .entry(key.clone())
+            .or_default()
+            .push(Arc::clone(&signal));
+        self.watchers.fetch_add(1, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
+        signal
+    }
+
+    /// A watcher of all keys. It is to look after this.
+    pub(super) fn subscribe_to_all(&self) -> Arc<Backlog> {
+        let backlog = Arc::new(Backlog::default());
+        locked(&self.of_all).push(Arc::clone(&backlog));
+        self.watchers_of_all.fetch_add(1, Ordering::AcqRel);
+        self.watchers.fetch_add(1, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
+        backlog
+    }
+
+    pub(super) fn unsubscribe(&self, key: &SmolStr, signal: &Arc<Signal>) {
+        {
+            let mut shard = locked(self.shard(key));
+            let Entry::Occupied(mut signals) = shard.entry(key.clone()) else {
+                return;
+            };
+            take_out(signals.get_mut(), signal);
+            if signals.get().is_empty() {
+                signals.remove();
+            }
+            // Otherwise it would keep the room for the most watchers that it ever had.
+            if shard.len() < shard.capacity() / 4 {
+                shard.shrink_to_fit();
+            }
+        }
+        self.watchers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn unsubscribe_from_all(&self, backlog: &Arc<Backlog>) {
+        take_out(&mut locked(&self.of_all), backlog);
+        self.watchers_of_all.fetch_sub(1, Ordering::AcqRel);
+        self.watchers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn notify(&self, key: &str, removal: Option<Removal>, unwatch: Option<impl FnOnce()>) {
+        let mut wakers = SmallVec::<[Waker; 8]>::new();
+        {
+            let shard = locked(self.shard(key));
+            let signals = shard.get(key);
+            for signal in signals.into_iter().flatten() {
+                wakers.extend(signal.notify(removal));
+            }
+            // Not under the lock of all if nobody watches all. One who does not see a watcher of
+            // all here made the change before that watcher looks: there is a fence here,
+            // behind the change, and one between that watcher's subscription and its look.
+            fence(Ordering::SeqCst);
+            let watched = self.watchers_of_all.load(Ordering::Acquire) > 0;
+            let unwatch = unwatch.filter(|_| signals.is_none());
+            if watched || unwatch.is_some() {
+                let of_all = locked(&self.of_all);
+                for backlog in of_all.iter() {
+                    wakers.extend(backlog.notify(SmolStr::new(key), removal));
+                }
+                if let Some(unwatch) = unwatch.filter(|_| of_all.is_empty()) {
+                    unwatch();
+                }
+            }
+        }
+        wake_all(wakers);
+    }
+
+    fn end(&self) {
+        let mut wakers = Vec::new();
+        for shard in &self.of_key {
+            let signals = mem::take(&mut *locked(shard));
+            let signals = signals.values().flatten();
+            wakers.extend(signals.filter_map(|signal| signal.end()));
+        }
+        let of_all = mem::take(&mut *locked(&self.of_all));
+        wakers.extend(of_all.iter().filter_map(|backlog| backlog.end()));
+        wake_all(wakers);
+    }
+
+    #[cfg(all(test, not(attuned_loom)))]
+    pub(super) fn is_empty(&self) -> bool {
+        let no_signals = self.of_key.iter().all(|shard| locked(shard).is_empty());
+        let no_watchers = self.watchers.load(Ordering::Acquire) == 0;
+        let nobody_of_all = self.watchers_of_all.load(Ordering::Acquire) == 0;
+        no_signals && no_watchers && nobody_of_all && locked(&self.of_all).is_empty()
+    }
+
+    fn shard(&self, key: &str) -> &Mutex<Signals> {
+        // The map in a shard has the same hasher, and goes by other bits of the hash.
+        let hash = self.hasher.hash_one(key).rotate_left(20);
+        &self.of_key[hash as usize % self.of_key.len()]
+    }
+}
+
+/// Says that a key has changed since its watcher looked.
+pub(super) struct Signal(Mutex<Change>);
+
+struct Change {
+    changed: bool,
+    /// The last one of which it is known.
+    removal: Option<Removal>,
+    ended: bool,
+    waker: Option<Waker>,
+}
+
+impl Signal {
+    /// Set already, so that the watcher begins with a look.
+    fn set() -> Self {
+        Self(Mutex::new(Change {
+            changed: true,
+            removal: None,
+            ended: false,
+            waker: None,
+        }))
+    }
+
+    fn notify(&self, removal: Option<Removal>) -> Option<Waker> {
+        let Self(change) = self;
+        let mut change = locked(change);
+        change.changed = true;
+        change.removal = later(change.removal, removal);
+        change.waker.take()
+    }
+
+    fn end(&self) -> Option<Waker> {
+        let Self(change) = self;
+        let mut change = locked(change);
+        change.ended = true;
+        change.waker.take()
+    }
+
+    /// Ready if the key has changed since this was ready the last time; with `None` once the
+    /// map is gone.
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<()>> {
+        let waker = context.waker().clone();
+        let Self(change) = self;
+        let before = {
+            let mut change = locked(change);
+            if change.ended {
+                return Poll::Ready(None);
+            }
+            if mem::take(&mut change.changed) {
+                return Poll::Ready(Some(()));
+            }
+            change.waker.replace(waker)
+        };
+        drop(before);
+        Poll::Pending
+    }
+
+    /// What this was ready for could not be looked at.
+    pub(super) fn put_back(&self) {
+        let Self(change) = self;
+        locked(change).changed = true;
+    }
+
+    /// For a watcher that has looked and found nothing.
+    pub(super) fn removal(&self) -> Option<Removal> {
+        let Self(change) = self;
+        locked(change).removal
+    }
+}
+
+/// Says which keys have changed since their watcher looked, each of them once.
+#[derive(Default)]
+pub(super) struct Backlog(Mutex<Changes>);
+
+#[derive(Default)]
+struct Changes {
+    /// In the order in which they changed first; `None` stands behind those that were there
+    /// when the watch began.
+    order: VecDeque<Option<SmolStr>>,
+    /// Those in the queue, with what is known of their removal.
+    changed: HashMap<SmolStr, Option<Removal>, DefaultHashBuilder>,
+    ended: bool,
+    waker: Option<Waker>,
+}
+
+/// What a watcher of all keys is to do next.
+pub(super) enum Next {
+    Look(SmolStr, Option<Removal>),
+    SayCaughtUp,
+}
+
+impl Backlog {
+    pub(super) fn notify(&self, key: SmolStr, removal: Option<Removal>) -> Option<Waker> {
+        let Self(backlog) = self;
+        let mut backlog = locked(backlog);
+        let backlog = &mut *backlog;
+        match backlog.changed.entry(key) {
+            Entry::Occupied(mut known) => {
+                let removal = later(*known.get(), removal);
+                known.insert(removal);
+                None
+            }
+            Entry::Vacant(new) => {
+                backlog.order.push_back(Some(new.key().clone()));
+                new.insert(removal);
+                backlog.waker.take()
+            }
+        }
+    }
+
+    /// A key that was taken out and could not be looked at.
+    pub(super) fn put_back(&self, key: SmolStr, removal: Option<Removal>) {
+        let Self(backlog) = self;
+        let mut backlog = locked(backlog);
+        let backlog = &mut *backlog;
+        match backlog.changed.entry(key) {
+            Entry::Occupied(mut known) => {
+                let removal = later(*known.get(), removal);
+                known.insert(removal);
+            }
+            Entry::Vacant(new) => {
+                backlog.order.push_front(Some(new.key().clone()));
+                new.insert(removal);
+            }
+        }
+    }
+
+    /// What was there when the watch began is in the queue now.
+    pub(super) fn caught_up(&self) {
+        let Self(backlog) = self;
+        locked(backlog).order.push_back(None);
+    }
+
+    fn end(&self) -> Option<Waker> {
+        let Self(backlog) = self;
+        let mut backlog = locked(backlog);
+        backlog.ended = true;
+        backlog.waker.take()
+    }
+
+    /// `None` once the map is gone.
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Next>> {
+        let waker = context.waker().clone();
+        let Self(backlog) = self;
+        let before = {
+            let mut backlog = locked(backlog);
+            if backlog.ended {
+                return Poll::Ready(None);
+            }
+            match backlog.order.pop_front() {
+                Some(Some(key)) => {
+                    let removal = backlog.changed.remove(&key).flatten();
+                    return Poll::Ready(Some(Next::Look(key, removal)));
+                }
+                Some(None) => return Poll::Ready(Some(Next::SayCaughtUp)),
+                None => backlog.waker.replace(waker),
+            }
+        };
+        drop(before);
+        Poll::Pending
+    }
+}
+
+fn take_out<T>(all: &mut Vec<Arc<T>>, one: &Arc<T>) {
+    if let Some(place) = all.iter().position(|other| Arc::ptr_eq(other, one)) {
+        all.swap_remove(place);
+    }
+}
+
+/// Calls wakers, which run code that is not ours: not under a lock, and all of them even if
+/// one panics. Its panic goes on afterwards, unless this thread is panicking already.
+fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    let mut panicked = None;
+    for waker in wakers {
+        let woken = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        panicked = panicked.or(woken.err());
+    }
+    if let Some(panicked) = panicked
+        && !thread::panicking()
+    {
+        panic::resume_unwind(panicked);
+    }
+}
+
+/// The later one of two removals. Those who made them come here in any order.
+fn later(one: Option<Removal>, other: Option<Removal>) -> Option<Removal> {
+    let revision = |removal: &Option<Removal>| removal.map(|removal| removal.revision);
+    if revision(&other) > revision(&one) {
+        other
+    } else {
+        one
+    }
+}
+
+fn locked<T>(data: &Mutex<T>) -> MutexGuard<'_, T> {
+    data.lock().unwrap_or_else(PoisonError::into_inner)
+}
