@@ -1,23 +1,26 @@
 //! What requests share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use attuned_store::{ConfigError, MemoryStore, StateStore};
 
 use crate::etag::Tags;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::streams::Streams;
 
 /// The store, and what stands between it and HTTP.
 pub struct App {
     /// What reads and writes users. Any backend that keeps the contract would do.
     pub(crate) store: Arc<dyn StateStore>,
-    /// The same store as what it is, for three things that the contract does not have:
-    /// removal on a condition (`DELETE` with `If-Match`), a walk over all users (the
-    /// sweep), and figures (`/metrics`).
+    /// The same store as what it is, for two things that the contract does not have: the
+    /// sweep, and figures (`/metrics`).
     pub(crate) memory: MemoryStore,
     pub(crate) tags: Tags,
     pub(crate) metrics: Metrics,
+    pub(crate) streams: Streams,
+    pub(crate) keep_alive: Duration,
 }
 
 impl App {
@@ -36,6 +39,9 @@ impl App {
             memory,
             tags: Tags::of_this_run(),
             metrics: Metrics::new(),
+            streams: Streams::new(),
+            // Without a pause it would send nothing else.
+            keep_alive: settings.keep_alive.max(Duration::from_millis(1)),
         })
     }
 

@@ -61,9 +61,9 @@ impl Tags {
     }
 
     /// The revision that a tag of this run was made of.
-    fn revision(self, tag: &str) -> Option<Revision> {
+    pub fn revision(self, tag: &str) -> Option<Revision> {
         let (_, number) = tag.strip_suffix('"')?.rsplit_once('-')?;
-        let revision = Revision::from(number.parse::<u64>().ok()?);
+        let revision = number.parse().ok()?;
         (self.of(revision) == tag).then_some(revision)
     }
 }

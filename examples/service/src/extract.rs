@@ -1,11 +1,11 @@
-//! What a request says: user id, condition, body. What it says wrongly becomes a problem.
+//! What a request says: user id, parameters, condition, body. What it says wrongly becomes a problem.
 
 use std::sync::Arc;
 
 use attuned_store::{Expected, validate_user_id};
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use axum::http::{StatusCode, request::Parts};
 use axum::middleware::Next;
@@ -32,6 +32,20 @@ impl<S: Send + Sync> FromRequestParts<S> for UserId {
         validate_user_id(&id)
             .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))?;
         Ok(Self(id))
+    }
+}
+
+/// What is behind the `?` of an address.
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &S) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, app).await {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(refusal) => Err(Problem::new(refusal.status(), refusal.body_text())),
+        }
     }
 }
 

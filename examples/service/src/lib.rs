@@ -7,23 +7,33 @@
 //! | `serve.rs` | the life of the service: it serves, sweeps, and ends when asked |
 //! | `app.rs` | what requests share |
 //! | `routes.rs` | which request does what to the store |
-//! | `extract.rs` | what a request says: user id, condition, body |
+//! | `history.rs` | the history of a user, or a part of it |
+//! | `events.rs` | what changes, as server-sent events |
+//! | `streams.rs` | the event streams that are open, and how they end |
+//! | `listing.rs` | the list of all users, sent while it is made |
+//! | `walk.rs` | walks over all users, which take their time |
+//! | `extract.rs` | what a request says: user id, parameters, condition, body |
 //! | `etag.rs` | entity tags from revisions, and what a condition expects |
 //! | `problem.rs` | errors as problem details |
 //! | `sweep.rs` | forgets users whom nobody has written for long |
-//! | `metrics.rs` | the figures of the store, as Prometheus reads them |
+//! | `metrics.rs` | the figures of the store and of the service, as Prometheus reads them |
 //!
 //! The service asks nobody who they are. Put it behind something that does.
 
 mod app;
 mod etag;
+mod events;
 mod extract;
+mod history;
+mod listing;
 mod metrics;
 mod problem;
 mod routes;
 mod serve;
 mod settings;
+mod streams;
 mod sweep;
+mod walk;
 
 pub use app::App;
 pub use extract::MAX_BODY_BYTES;

@@ -1,7 +1,8 @@
-//! The figures of the store, as Prometheus reads them.
+//! The figures of the store and of the service, as Prometheus reads them.
 
-use attuned_store::Stats;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+
+use crate::app::App;
 
 /// A recorder of this service alone.
 ///
@@ -14,8 +15,13 @@ impl Metrics {
         Self(PrometheusBuilder::new().build_recorder())
     }
 
-    pub fn text(&self, stats: &Stats) -> String {
-        metrics::with_local_recorder(&self.0, || stats.record_as("users"));
+    pub fn text(&self, app: &App) -> String {
+        let stats = app.memory.stats();
+        metrics::with_local_recorder(&self.0, || {
+            stats.record_as("users");
+            metrics::describe_gauge!("state_service.event_streams", "Open event streams");
+            metrics::gauge!("state_service.event_streams").set(app.streams.count() as f64);
+        });
         self.0.handle().render()
     }
 }

@@ -8,6 +8,8 @@ use serde_json::json;
 
 use crate::etag::Tags;
 
+pub type Answer = Result<Response, Problem>;
+
 /// An answer of the type `application/problem+json`.
 ///
 /// It has the type `about:blank`: the status says what kind of problem it is, and `detail`
@@ -31,6 +33,16 @@ impl Problem {
 
     pub fn nobody() -> Self {
         Self::new(StatusCode::NOT_FOUND, "there is no such user")
+    }
+
+    pub fn nobody_then() -> Self {
+        let detail = "there was no such user at that time, as far as is known";
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub fn evicted() -> Self {
+        let detail = "what was there at that time is not kept any more";
+        Self::new(StatusCode::GONE, detail)
     }
 
     pub fn unmet(etag: Option<String>) -> Self {
@@ -62,6 +74,11 @@ impl From<StoreError> for Problem {
             StoreError::Conflict { .. } => StatusCode::CONFLICT,
             StoreError::CapacityExceeded { .. } => StatusCode::INSUFFICIENT_STORAGE,
             StoreError::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
+            StoreError::Unavailable(_) => {
+                tracing::warn!(%error, "the store cannot be reached");
+                let detail = "the store cannot be reached now";
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+            }
             // The cause is for the log, not for the client.
             _ => {
                 tracing::error!(%error, "the store failed");
@@ -119,6 +136,7 @@ mod tests {
                 },
                 501,
             ),
+            (StoreError::unavailable("the password is 1234"), 503),
             (StoreError::internal("the password is 1234"), 500),
         ] {
             let problem = Problem::from(error);

@@ -1,15 +1,13 @@
 //! Which request does what to the store.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use attuned_store::{
-    Expected, Patch, Patched, Revision, Source, StateSnapshot, StateStore, StateStoreExt,
-    StoreError,
+    AsOf, Expected, Patch, Patched, Revision, Source, StateSnapshot, StateStore, StateStoreExt,
+    StoreError, Timestamp,
 };
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -17,10 +15,13 @@ use axum::{Json, Router, middleware, routing::get};
 use serde::Deserialize;
 
 use crate::app::App;
-use crate::extract::{Body, Expectation, MAX_BODY_BYTES, UserId, list, read_body_first};
-use crate::problem::Problem;
-
-type Answer = Result<Response, Problem>;
+use crate::events::{watch_user, watch_users};
+use crate::extract::{
+    Body, Expectation, MAX_BODY_BYTES, Parameters, UserId, list, read_body_first,
+};
+use crate::history::read_history;
+use crate::listing::list_users;
+use crate::problem::{Answer, Problem};
 
 pub fn router(app: Arc<App>) -> Router {
     let user = get(read_user)
@@ -28,8 +29,11 @@ pub fn router(app: Arc<App>) -> Router {
         .patch(patch_user)
         .delete(remove_user);
     Router::new()
+        .route("/users", get(list_users))
         .route("/users/{id}", user)
         .route("/users/{id}/history", get(read_history))
+        .route("/users/{id}/events", get(watch_user))
+        .route("/events", get(watch_users))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .fallback(|uri: Uri| async move {
@@ -51,15 +55,36 @@ fn user(app: &App, status: StatusCode, snapshot: StateSnapshot, revision: Revisi
     (status, [(ETAG, app.tags.of(revision))], Json(snapshot)).into_response()
 }
 
-async fn read_user(State(app): State<Arc<App>>, UserId(id): UserId, headers: HeaderMap) -> Answer {
-    let latest = app.store.get_latest_versioned(&id).await?;
-    let latest = latest.ok_or_else(Problem::nobody)?;
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Moment {
+    as_of: Option<Timestamp>,
+}
+
+/// The latest state, or the one that was the latest at some time.
+async fn read_user(
+    State(app): State<Arc<App>>,
+    UserId(id): UserId,
+    Parameters(moment): Parameters<Moment>,
+    headers: HeaderMap,
+) -> Answer {
+    let found = match moment.as_of {
+        None => {
+            let latest = app.store.get_latest_versioned(&id).await?;
+            latest.ok_or_else(Problem::nobody)?
+        }
+        Some(time) => match app.store.get_as_of(&id, time).await? {
+            AsOf::Was(version) => version,
+            AsOf::NotThere => return Err(Problem::nobody_then()),
+            AsOf::Evicted => return Err(Problem::evicted()),
+        },
+    };
     let known = list(&headers, &IF_NONE_MATCH);
-    if known.is_some_and(|tags| app.tags.listed(&tags, latest.revision)) {
-        let etag = [(ETAG, app.tags.of(latest.revision))];
+    if known.is_some_and(|tags| app.tags.listed(&tags, found.revision)) {
+        let etag = [(ETAG, app.tags.of(found.revision))];
         return Ok((StatusCode::NOT_MODIFIED, etag).into_response());
     }
-    Ok(user(&app, StatusCode::OK, latest.value, latest.revision))
+    Ok(user(&app, StatusCode::OK, found.value, found.revision))
 }
 
 /// The whole of a user's new state.
@@ -184,40 +209,12 @@ async fn remove_user(
     UserId(id): UserId,
     Expectation(expected): Expectation,
 ) -> Answer {
-    let removed = match expected {
-        Expected::Any => app.store.delete(&id).await?,
-        _ => {
-            let refused = |error| Problem::of_conditional(error, app.tags);
-            app.memory.remove_if(&id, expected).map_err(refused)?
-        }
-    };
-    if removed {
+    let removed = app.store.delete_if(&id, expected).await;
+    if removed.map_err(|error| Problem::of_conditional(error, app.tags))? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(Problem::nobody())
     }
-}
-
-#[derive(Deserialize)]
-struct HistoryParameters {
-    limit: Option<NonZeroUsize>,
-}
-
-/// The newest states first.
-async fn read_history(
-    State(app): State<Arc<App>>,
-    UserId(id): UserId,
-    parameters: Result<Query<HistoryParameters>, QueryRejection>,
-) -> Answer {
-    let Query(parameters) =
-        parameters.map_err(|refusal| Problem::new(refusal.status(), refusal.body_text()))?;
-    let limit = parameters.limit.map_or(10, NonZeroUsize::get);
-    let history = app.store.get_history(&id, limit).await?;
-    // This store always keeps a history, and the latest state is part of it.
-    if history.is_empty() {
-        return Err(Problem::nobody());
-    }
-    Ok(Json(history).into_response())
 }
 
 async fn health(State(app): State<Arc<App>>) -> Answer {
@@ -230,7 +227,7 @@ async fn health(State(app): State<Arc<App>>) -> Answer {
 
 async fn metrics(State(app): State<Arc<App>>) -> Answer {
     // The figures take a walk over all users, so they are not for a thread that serves.
-    let text = tokio::task::spawn_blocking(move || app.metrics.text(&app.memory.stats()))
+    let text = tokio::task::spawn_blocking(move || app.metrics.text(&app))
         .await
         .map_err(|error| {
             tracing::error!(%error, "no figures");

@@ -10,8 +10,8 @@ use crate::app::App;
 use crate::settings::Settings;
 use crate::{routes, sweep};
 
-/// Serves until `stop` is ready, and then until open requests are answered or the grace is
-/// over.
+/// Serves until `stop` is ready. Then it ends the event streams, and serves until open requests
+/// are answered or the grace is over.
 ///
 /// # Errors
 ///
@@ -28,12 +28,13 @@ pub async fn serve(
         settings.sweep_every,
     );
     let (close, closed) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, routes::router(app))
+    let serving = axum::serve(listener, routes::router(Arc::clone(&app)))
         .with_graceful_shutdown(async { drop(closed.await) });
     let out_of_grace = async {
         stop.await;
         tracing::info!("stopping");
         drop(close);
+        app.streams.end();
         tokio::time::sleep(settings.grace).await;
     };
     // What has not ended by itself is dropped, and so ends with the service.

@@ -28,6 +28,10 @@ pub struct Settings {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
     pub sweep_every: Duration,
 
+    /// How often a silent event stream gets a comment, so that nobody in between ends it
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "15")]
+    pub keep_alive: Duration,
+
     /// How long open requests may take after the service was asked to stop
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     pub grace: Duration,

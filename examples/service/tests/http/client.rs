@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use ureq::http::{HeaderMap, Method, Request};
 
 pub struct Client {
-    agent: ureq::Agent,
+    pub agent: ureq::Agent,
     address: SocketAddr,
 }
 
@@ -32,6 +32,10 @@ impl Client {
         Self { agent, address }
     }
 
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     pub fn send(
         &self,
         method: Method,
@@ -39,9 +43,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> Answer {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path}", self.address));
+        let mut request = Request::builder().method(method).uri(self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

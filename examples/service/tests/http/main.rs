@@ -3,7 +3,11 @@
 mod chapter;
 mod client;
 mod conditions;
+mod event_stream;
+mod events;
+mod history;
 mod lifecycle;
+mod listing;
 mod problems;
 mod program;
 mod server;

@@ -128,6 +128,7 @@ fn bad_ids_are_refused() {
         client.put(&path, &warmth(0.5)).problem(400);
         client.patch(&path, &warmth(0.5)).problem(400);
         client.get(&format!("{path}/history")).problem(400);
+        client.get(&format!("{path}/events")).problem(400);
     }
     assert!(server.memory.is_empty());
     server.stop();
@@ -162,7 +163,7 @@ fn a_refusal_leaves_the_connection_open() {
 fn addresses_and_methods_that_are_none_are_refused() {
     let server = Running::start();
     let client = server.client();
-    for path in ["/", "/users", "/users/", "/users/ada/", "/users/ada/none"] {
+    for path in ["/", "/user", "/users/", "/users/ada/", "/users/ada/none"] {
         client.get(path).problem(404);
         client.put(path, &warmth(0.5)).problem(404);
     }
@@ -170,6 +171,8 @@ fn addresses_and_methods_that_are_none_are_refused() {
         (Method::POST, "/users/ada", "GET,HEAD,PUT,PATCH,DELETE"),
         (Method::OPTIONS, "/users/ada", "GET,HEAD,PUT,PATCH,DELETE"),
         (Method::DELETE, "/users/ada/history", "GET,HEAD"),
+        (Method::POST, "/users", "GET,HEAD"),
+        (Method::PUT, "/users/ada/events", "GET,HEAD"),
         (Method::PUT, "/healthz", "GET,HEAD"),
         (Method::POST, "/metrics", "GET,HEAD"),
     ] {
