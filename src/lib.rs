@@ -77,15 +77,18 @@
 //!
 //! - `serde` (default): `Serialize` and `Deserialize` for [`StateSnapshot`] and
 //!   [`Source`], in the published JSON form, and for [`State`], [`Revision`] and
-//!   [`Timestamp`]. All it adds to a build is serde without its derive.
+//!   [`Timestamp`]. All it adds to a build is serde_core.
 //! - `attuned`: the published crates of Attuned run on this store. It brings
 //!   `attuned-core` and `attuned-store` 1, conversions of their snapshots, and
-//!   their traits for [`MemoryStore`]; its module `attuned` has the guide.
+//!   their traits for [`MemoryStore`]; its module
+//!   [`attuned`](https://docs.rs/attuned-store/latest/attuned_store/attuned/) has the guide.
 //! - `conformance`: checks, clause by clause, that a backend of your own keeps
-//!   the contract. It is for that backend's tests; the chapter `docs::backends`
+//!   the contract. It is for that backend's tests; the chapter
+//!   [`docs::backends`](https://docs.rs/attuned-store/latest/attuned_store/docs/backends/)
 //!   shows how to write one.
-//! - `metrics`: `Stats::record_as` reports the figures of a map or a store to a recorder of
-//!   the [metrics](https://docs.rs/metrics) facade.
+//! - `metrics`: [`Stats::record_as`](https://docs.rs/attuned-store/latest/attuned_store/struct.Stats.html)
+//!   reports the figures of a map or a store to a recorder of the
+//!   [metrics](https://docs.rs/metrics) facade.
 //!
 //! # Coming from version 1
 //!
