@@ -8,7 +8,7 @@ use std::fmt;
 pub enum RemovalCause {
     /// Somebody removed it.
     Deleted,
-    /// Its time to live was over, or it was removed for its age.
+    /// It was removed for its age, by a backend that does so. Those of this crate do not yet.
     Expired,
 }
 

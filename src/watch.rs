@@ -58,7 +58,7 @@ pub enum AnyEvent<V> {
         event: Event<V>,
     },
     /// All that was there when the watch began has been given, as it was then or as it has
-    /// become since. Given once.
+    /// become since, unless it is gone. Given once.
     CaughtUp,
 }
 

@@ -484,7 +484,7 @@ mod times {
     }
 
     #[test]
-    fn no_write_is_before_its_predecessor_whoever_writes() {
+    fn no_write_is_before_its_predecessor_of_any_writer() {
         for retention in [2, 3, 20, 400] {
             let map = with_history(retention);
             thread::scope(|scope| {

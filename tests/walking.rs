@@ -115,7 +115,7 @@ mod visiting {
 
     /// Although the map is copied into larger ones again and again meanwhile.
     #[test]
-    fn who_is_there_all_the_time_is_visited_once_whoever_comes_and_goes() {
+    fn who_is_there_all_the_time_is_visited_once_while_others_come_and_go() {
         const STAYING: usize = 300;
         let store = store();
         for n in 0..STAYING {

@@ -248,9 +248,8 @@ fn watches_end_with_the_map_and_do_not_keep_it() {
     }
 }
 
-/// The last handle can be the one that a poll has for a moment.
 #[test]
-fn a_watch_that_is_polled_last_ends_too() {
+fn a_watch_that_was_never_asked_ends_with_the_map_too() {
     let map = map();
     let weak = Arc::downgrade(&map);
     let mut watch = map.watch("ada");
@@ -544,7 +543,7 @@ where
             for writer in writers {
                 writer.join().unwrap();
             }
-            // Whoever was woken before looks once more; the others are up to date or lost.
+            // A watcher that was woken before looks once more; the others are up to date or lost.
             stop.store(true, SeqCst);
             for watcher in watchers {
                 watcher.thread().unpark();

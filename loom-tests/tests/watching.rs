@@ -1,4 +1,4 @@
-//! Models of watching: whoever watches learns of every change, whatever comes between the
+//! Models of watching: a watcher learns of every change, no matter what comes between the
 //! change and the notification, or between the subscription and the look.
 //!
 //! Each model has one or two watches and some threads that write and remove. In each execution

@@ -94,9 +94,10 @@ pub(crate) use self::watch::Look;
 /// takes a lock of the process for a moment, in which the reclaimer (seize 0.5.1) gives it
 /// an id, and allocates that thread's bookkeeping.
 ///
-/// **Writes** of a key that is there are lock-free, with one exception: two writers
+/// **Writes** of a key that is there are lock-free, with two exceptions: two writers
 /// that hand a superseded version to the queue of the same key at the same
-/// time may wait for each other inside a slot of it.
+/// time may wait for each other inside a slot of it, and a write of a
+/// [watched](Self::watch) key takes a lock for a moment.
 ///
 /// **New keys and removals** may wait while the map is copied into a larger one, which
 /// [`capacity`](HistoryMapBuilder::capacity) prevents: a write that brings a new key; a
@@ -114,7 +115,8 @@ pub(crate) use self::watch::Look;
 /// | [`insert`](Self::insert) of a known key | one version | that of the key |
 /// | [`history`](Self::history), [`versions`](Self::versions), [`as_of`](Self::as_of) | vectors, and what clones do | none that readers write |
 ///
-/// No cost depends on the number of keys or threads, with two exceptions: reclamation looks
+/// A write of a watched key wakes each of its watches. Beyond that,
+/// no cost depends on the number of keys or threads, with two exceptions: reclamation looks
 /// at every thread now and then (at one in 4 to 32 superseding writes, the more rarely the
 /// more threads there are); and a removal does so some five times, and issues a
 /// system call (on Linux `membarrier`) that interrupts all cores on which this process runs. A
@@ -145,6 +147,8 @@ pub(crate) use self::watch::Look;
 /// After [`remove`](Self::remove) has returned, nothing of the key is in memory
 /// if no thread was inside a read or write, apart from what other threads have let go of in
 /// their last few writes: at most 12 versions each, more in a process with 40 threads or more.
+/// The key alone, without values, is where somebody waits for it: a [watch](Self::watch) of
+/// it, and a [watch of all](Self::watch_all) until that one has given the removal.
 ///
 /// **Values are dropped later**, on some thread, inside some operation of a map: not
 /// necessarily by the one that superseded them. If the `Drop` of a value that was stored

@@ -30,15 +30,17 @@ where
     /// The watch begins with what is there now, and then gives what is the latest after each
     /// change. Several changes can be given as one, the last; a watch never goes back, and it
     /// never ends with less than the newest. An event comes at the latest when all writes and
-    /// removals that had begun before the change returned have returned, too. It holds the map weakly, and ends
-    /// when the map is dropped.
+    /// removals that had begun before the change returned have returned, too. The watch holds
+    /// the map weakly, and ends when the map is dropped.
     ///
-    /// A watch that waits costs some 300 bytes. A write or a removal of a watched key wakes its
-    /// watches, and takes a lock for a moment that it shares with one in 16 of the other watched
-    /// keys; so does a write that brings a *new* key to a map that is watched. Other writes pay
-    /// nothing. The event is read when it is asked for, as by
+    /// A watch takes two small allocations and a place in a table, and holds its key until it
+    /// is dropped. A write or a removal of a watched key takes a lock for a moment that it
+    /// shares with one in 16 of the other watched keys, and wakes each watch of the key; so
+    /// does a write that brings a *new* key to a map that is watched. Other writes pay some
+    /// instructions. The event is read when it is asked for, as by
     /// [`get_versioned`](Self::get_versioned). Wakers are called by the thread that writes,
-    /// after its write has taken effect.
+    /// after its write has taken effect; if one panics, all others are called, and then the
+    /// panic goes on out of that write.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -71,8 +73,10 @@ where
     /// once, so a slow consumer costs memory in the number of keys.
     ///
     /// To begin takes as long as a [`for_each`](Self::for_each), and the queue then has all
-    /// keys. The watch remembers the revision of each key that it has given, some 50 bytes
-    /// each. While there is one, every write takes a lock for a moment that all share.
+    /// keys. The watch remembers each key that it has given, with its revision, and forgets it
+    /// when it gives its removal: until then, a removed key is in the memory of the watch.
+    /// While there is one, a write of a key that the watch has given, or of a new one, takes a
+    /// lock for a moment that all share.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -2,8 +2,8 @@
 //!
 //! **A watcher looks, a writer only notifies.** A watcher has a [`Signal`] here. A thread that
 //! has changed a watched key sets it; the watcher then goes to the map and sees for itself
-//! what is the latest. So a signal holds nothing but that something has changed, however
-//! often, and what a watcher is given is the newest at that moment, and never goes back.
+//! what is the latest. So a signal holds no value, however often it is set, and what a
+//! watcher is given is the newest at that moment, and never goes back.
 //!
 //! **No change is missed.** A watcher first subscribes here. Then, at every look, it marks the
 //! timeline that it finds ([`Timeline::watch`]), and after that it reads the head. Take any
@@ -16,9 +16,9 @@
 //!   subscribed after the insertion, and its look, which comes later still, finds the
 //!   timeline. For that there is a fence between insertion and question, and one between
 //!   subscription and look.
-//! - *A change of such a timeline before that.* Its thread may have met no mark. The
-//!   notification of the one that brought the timeline is still to come, and the look that
-//!   follows finds what the change has left.
+//! - *A change of such a timeline before the watcher's first look at it.* Its thread may have
+//!   met no mark. That look is still to come: the thread that brought the timeline asks for
+//!   it, or the watcher's subscription does. It finds what the change has left.
 //!
 //! A thread may be held up between its change and its notification. Until it goes on, the
 //! watcher may not know of the change; nor has that thread's call returned.

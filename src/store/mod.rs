@@ -84,7 +84,8 @@ pub type BoxStream<'s, T> = Pin<Box<dyn Stream<Item = T> + Send + 's>>;
 /// *Watches* give what is the latest, and go on with what becomes the latest after each
 /// change. Several changes can be given as one, the last. A watch never goes back and never
 /// ends with less than the newest: when the changes have stopped, its last event is what is
-/// there. An event comes at the latest when all changes that had begun before it have returned.
+/// there. An event comes at the latest when all changes that had begun before its own returned
+/// have returned, too.
 ///
 /// *Batches* are no transactions: each user in them is read or written on its own.
 ///

@@ -48,7 +48,7 @@ impl State {
     const STALE: u64 = 1;
     /// A writer is inside, and no other may change the words.
     const CLAIMED: u64 = 2;
-    /// Somebody watches: whoever raises the number is to tell them.
+    /// Somebody watches: a thread that has put something at the head is to tell them.
     const WATCHED: u64 = 4;
     const MARKS: u32 = 3;
 
@@ -128,7 +128,7 @@ impl<const N: usize> Mirror<N> {
                 }
                 before.is_watched()
             }
-            // No number is greater, and it is claimed by whoever raises it.
+            // No number is greater, and closing always claims.
             Err(_) => unreachable!("a timeline is closed once"),
         }
     }
@@ -136,12 +136,15 @@ impl<const N: usize> Mirror<N> {
     /// Asks to be told of what takes effect from now on. The caller then goes to the head to
     /// see what is there already.
     ///
-    /// *Nothing falls between the two.* All updates of the state have one order. Whoever
-    /// has put a version at the head meets, when it announces that version, a state
-    /// whose number has reached it, or exchanges one that has not. If that state has the mark,
-    /// it tells the watchers. If it has not, the mark comes later in that order, so this
-    /// call has acquired what raised the number, and with it the swap of the head: the
-    /// caller finds that version there, or a later one.
+    /// *Nothing falls between the two.* All updates of the state have one order. Take a thread
+    /// that has put a version, or the end, at the head. Announcing it, the thread exchanges
+    /// the state, or meets one whose number has reached it; showing the words, it exchanges
+    /// the state once more, as it gives up its claim. Of these states the last one decides.
+    /// If that one has the mark, the thread tells those who watch. If it has not, then the
+    /// mark comes later in that order, so this call has acquired what raised the number, and
+    /// with it the swap of the head: the caller finds that version there, or a later one. (A
+    /// mark that was there at the raise and is gone at the end was taken back because nobody
+    /// watched.)
     ///
     /// *A mark that is there already* serves, since it stays while anybody watches: what was
     /// announced without it came before it, and a load that acquires it acquires that, too.
@@ -151,9 +154,9 @@ impl<const N: usize> Mirror<N> {
         }
     }
 
-    /// Takes the mark back. Only under a lock that whoever comes to watch takes before it
-    /// [marks](Self::watch), and if nobody watches: otherwise the mark of a newcomer could
-    /// be the one that goes.
+    /// Takes the mark back. Only if nobody watches, and under a lock that each newcomer takes
+    /// before it [marks](Self::watch): otherwise the newcomer's mark could be the one that
+    /// goes.
     pub fn unwatch(&self) {
         self.state.fetch_and(!State::WATCHED, Ordering::AcqRel);
     }
