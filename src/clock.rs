@@ -2,6 +2,50 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+#[cfg(attuned_loom)]
+use crate::sync::SetClock;
+
+/// Where a map has its time from: the system's clock, unless a test has set another one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock {
+    #[cfg(any(test, attuned_loom))]
+    set: Option<SetClock>,
+}
+
+impl Clock {
+    /// One that shows what a test sets, to the maps that are given it and to no other.
+    #[cfg(any(test, attuned_loom))]
+    pub(crate) fn set_by(clock: SetClock) -> Self {
+        Self { set: Some(clock) }
+    }
+
+    /// The time now.
+    #[inline]
+    pub(crate) fn now(&self) -> i64 {
+        #[cfg(any(test, attuned_loom))]
+        if let Some(set) = &self.set {
+            return set.now();
+        }
+        unix_ms_now()
+    }
+}
+
+/// A clock that stands still until it is set. Clones are the same clock.
+#[cfg(all(test, not(attuned_loom)))]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SetClock(std::sync::Arc<std::sync::atomic::AtomicI64>);
+
+#[cfg(all(test, not(attuned_loom)))]
+impl SetClock {
+    pub(crate) fn set(&self, now: i64) {
+        self.0.store(now, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
 /// The time now; always 0 where the standard library has no clock and panics if it is asked.
 #[inline]
 pub(crate) fn unix_ms_now() -> i64 {

@@ -67,7 +67,8 @@
 //! | remove | [`remove`](HistoryMap::remove), [`remove_if`](HistoryMap::remove_if) | [`delete`](StateStore::delete), [`delete_if`](StateStore::delete_if) |
 //! | read or write many at a time | [`pin`](HistoryMap::pin) | [`get_many`](StateStore::get_many), [`upsert_many`](StateStore::upsert_many) |
 //! | be told of changes | [`watch`](HistoryMap::watch), [`watch_all`](HistoryMap::watch_all) | [`watch`](StateStore::watch), [`watch_all`](StateStore::watch_all) |
-//! | visit all | [`for_each`](HistoryMap::for_each), [`retain`](HistoryMap::retain), [`MemoryStore::expire_before`] | [`list`](StateStore::list) |
+//! | visit all | [`for_each`](HistoryMap::for_each), [`retain`](HistoryMap::retain) | [`list`](StateStore::list) |
+//! | forget what nobody writes | [`time_to_live`](HistoryMapBuilder::time_to_live), [`sweep`](HistoryMap::sweep), [`expire_older_than`](HistoryMap::expire_older_than) | |
 //! | bound the number of keys or users | [`max_keys`](HistoryMapBuilder::max_keys), [`max_users`](MemoryStoreBuilder::max_users) | |
 //! | observe | [`stats`](HistoryMap::stats) | the spans `attuned.store.*` of `MemoryStore` |
 //!
@@ -86,6 +87,9 @@
 //!   the contract. It is for that backend's tests; the chapter
 //!   [`docs::backends`](https://docs.rs/attuned-store/latest/attuned_store/docs/backends/)
 //!   shows how to write one.
+//! - `sweep`: [`MemoryStore::sweep_every`](https://docs.rs/attuned-store/latest/attuned_store/struct.MemoryStore.html#method.sweep_every),
+//!   a future to spawn on any runtime, takes out what its time to live has ended. It brings
+//!   `futures-timer`.
 //! - `metrics`: [`Stats::record_as`](https://docs.rs/attuned-store/latest/attuned_store/struct.Stats.html)
 //!   reports the figures of a map or a store to a recorder of the
 //!   [metrics](https://docs.rs/metrics) facade.
@@ -154,7 +158,8 @@ pub use async_trait::async_trait;
 
 pub use map::{
     ConfigError, DefaultHashBuilder, DefaultHasher, HistoryMap, HistoryMapBuilder, MAX_CAPACITY,
-    MAX_HISTORY, MapError, Mirrored, Mirroring, SmallValue, Stats, Unmirrored, View,
+    MAX_HISTORY, MAX_TIME_TO_LIVE, MapError, Mirrored, Mirroring, SmallValue, Stats, Unmirrored,
+    View,
 };
 pub use memory::{MemoryStore, MemoryStoreBuilder, MemoryStoreConfig, UserIdField};
 pub use patch::{Patch, Patched};

@@ -6,9 +6,11 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RemovalCause {
-    /// Somebody removed it.
+    /// A call removed it: `remove`, `delete`, `retain`, `clear` and what is like them.
     Deleted,
-    /// It was removed for its age, by a backend that does so. Those of this crate do not yet.
+    /// It was not written for too long: its
+    /// [time to live](crate::HistoryMapBuilder::time_to_live) was over, or
+    /// [`expire_older_than`](crate::HistoryMap::expire_older_than) found it too old.
     Expired,
 }
 

@@ -11,6 +11,7 @@ mod threads;
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use attuned_store::{
     ConfigError, Expected, MemoryStore, MemoryStoreBuilder, Patch, Result, Revision, Source, State,
@@ -185,7 +186,11 @@ fn a_removal_frees_as_many_places_as_it_removes_users() {
             |store| assert_eq!(store.retain(|_, _| true), 0),
             0,
         ),
-        ("expire", |store| assert_eq!(store.expire_before(2), 3), 3),
+        (
+            "expire",
+            |store| assert_eq!(store.expire_older_than(Duration::ZERO), 3),
+            3,
+        ),
         ("clear", MemoryStore::clear, 3),
     ];
     for (name, remove, free) in removals {
@@ -400,7 +405,7 @@ mod races {
             store.insert(snapshot("grace", 2)).unwrap();
             let removed = together(THREADS, |thread| match thread {
                 0 => store.retain(|user_id, _| user_id == "grace"),
-                1 => store.expire_before(2),
+                1 => store.retain(|_, state| state.updated_at_unix_ms() >= 2),
                 _ => usize::from(store.remove("ada").unwrap()),
             });
             assert_eq!(removed.iter().sum::<usize>(), 1);

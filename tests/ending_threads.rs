@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use attuned_store::{
     Expected, HistoryMap, MapError, MemoryStore, Mirrored, Patch, Patched, Source, State,
@@ -231,7 +232,7 @@ fn values(key: &str) -> Vec<String> {
 
 /// What destructors do, by name. Each may use what is there at the beginning, and leaves it
 /// as [`check_afterwards`] expects.
-const ACTIONS: [(&str, fn()); 30] = [
+const ACTIONS: [(&str, fn()); 31] = [
     ("get", || {
         assert_eq!(MAP.get("key").as_deref(), Some("three"))
     }),
@@ -361,6 +362,21 @@ const ACTIONS: [(&str, fn()); 30] = [
         NUMBERS.clear();
         assert_eq!(NUMBERS.len(), 0);
     }),
+    ("expiry", || {
+        let time_to_live = Duration::from_millis(1);
+        let builder = HistoryMap::builder().mirrored().time_to_live(time_to_live);
+        let map = builder.build().unwrap();
+        map.insert("key", 1).unwrap();
+        while map.contains("key") {
+            thread::yield_now();
+        }
+        assert_eq!((map.get("key"), map.len()), (None, 1));
+        assert_eq!(map.expire_older_than(Duration::from_secs(3600)), 0);
+        assert_eq!(map.sweep(), 1);
+        map.insert("key", 2).unwrap();
+        map.clear();
+        assert_eq!(map.len(), 0);
+    }),
     ("for_each", || {
         let mut seen = BTreeSet::new();
         MAP.for_each(|key, _| assert!(seen.insert(key.to_owned())));
@@ -375,7 +391,7 @@ const ACTIONS: [(&str, fn()); 30] = [
         assert!(stats.writes >= 4 && stats.versions >= 4);
         assert_eq!(
             format!("{:?}", *NUMBERS),
-            "HistoryMap { keys: 1, history: 1, max_keys: Some(3), .. }"
+            "HistoryMap { keys: 1, history: 1, max_keys: Some(3), time_to_live: None, .. }"
         );
     }),
     ("pin", || {
@@ -435,7 +451,9 @@ const ACTIONS: [(&str, fn()); 30] = [
             STORE.patch("ada", &idle).unwrap(),
             Patched::Unchanged { value, revision }
         );
-        assert!(STORE.expire_before(5) >= 1);
+        assert!(STORE.retain(|_, state| state.updated_at_unix_ms() >= 5) >= 1);
+        assert_eq!(STORE.expire_older_than(Duration::from_secs(3600)), 0);
+        assert_eq!(STORE.sweep(), 0);
         assert_eq!(STORE.user_ids(), ["ada"]);
         assert_eq!(STORE.stats().keys, 1);
     }),

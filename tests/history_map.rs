@@ -363,7 +363,7 @@ mod configuration {
         map.insert("secret-key", "secret-value").unwrap();
         assert_eq!(
             format!("{map:?}"),
-            "HistoryMap { keys: 1, history: 3, max_keys: Some(9), .. }"
+            "HistoryMap { keys: 1, history: 3, max_keys: Some(9), time_to_live: None, .. }"
         );
         assert_eq!(map.pin(|view| format!("{view:?}")), "View { .. }");
     }

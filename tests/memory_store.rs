@@ -356,7 +356,7 @@ mod operations {
         store.insert(snapshot("ada", 4711)).unwrap();
         assert_eq!(
             format!("{store:?}"),
-            "MemoryStore { users: 1, history: Some(3), max_users: Some(9), user_id_field: Off }"
+            "MemoryStore { users: 1, history: Some(3), max_users: Some(9), time_to_live: None, user_id_field: Off }"
         );
         let shown = store.pin(|view| format!("{view:?}"));
         assert_eq!(shown, "View { .. }");

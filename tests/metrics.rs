@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use attuned_store::{Expected, HistoryMap, MemoryStore};
 use common::snapshot;
@@ -91,6 +92,10 @@ fn named<T: Copy, const N: usize>(figures: [(&str, T); N]) -> Vec<(String, T)> {
 fn every_figure_is_recorded_as_what_it_is() {
     let store = MemoryStore::builder().history(2).build().unwrap();
     // Figures that are all different.
+    for user_id in ["edsger", "barbara", "tony"] {
+        store.insert(snapshot(user_id, 1)).unwrap();
+    }
+    assert_eq!(store.expire_older_than(Duration::ZERO), 3);
     for user_id in ["ada", "grace", "alan"] {
         for at in 1..=4 {
             store.insert(snapshot(user_id, at)).unwrap();
@@ -110,8 +115,9 @@ fn every_figure_is_recorded_as_what_it_is() {
         named([
             ("conflicts", 7),
             ("evictions", 6),
+            ("expirations", 3),
             ("removals", 1),
-            ("writes", 12),
+            ("writes", 15),
         ])
     );
 
@@ -128,8 +134,9 @@ fn every_figure_is_recorded_as_what_it_is() {
         named([
             ("conflicts", 7),
             ("evictions", 7),
+            ("expirations", 3),
             ("removals", 2),
-            ("writes", 13),
+            ("writes", 16),
         ])
     );
 }
@@ -167,7 +174,7 @@ fn every_figure_is_described() {
         .map(|name| name.replace(" of sessions", ""))
         .collect();
     assert_eq!(*recorder.described.lock().unwrap(), names);
-    assert_eq!(names.len(), 6);
+    assert_eq!(names.len(), 7);
 }
 
 #[test]

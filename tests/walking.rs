@@ -1,5 +1,4 @@
-//! What goes over all users: `for_each`, `user_ids`, `retain`, `expire_before`
-//! and `clear`.
+//! What goes over all users: `for_each`, `user_ids`, `retain` and `clear`.
 
 mod common;
 #[path = "common/threads.rs"]
@@ -324,7 +323,7 @@ mod retaining {
         together(3, |thread| {
             while thread > 0 && writing.load(SeqCst) {
                 if thread == 1 {
-                    store.expire_before(NEW);
+                    store.retain(|_, state| state.updated_at_unix_ms() >= NEW);
                 } else {
                     store.retain(|_, state| {
                         let keep = state.updated_at_unix_ms() >= NEW;
@@ -345,48 +344,6 @@ mod retaining {
             assert_eq!(lost, None, "instead of what was written last");
         });
         assert_eq!(sorted(store.user_ids()), ["ada", "grace"]);
-    }
-}
-
-mod expiring {
-    use super::*;
-
-    #[test]
-    fn those_go_whose_latest_snapshot_is_older() {
-        for (before, left) in [
-            (i64::MIN, &["ada", "grace", "alan", "größe-語"][..]),
-            (10, &["ada", "grace", "alan", "größe-語"]),
-            (11, &["grace", "alan", "größe-語"]),
-            (30, &["alan", "größe-語"]),
-            (31, &["größe-語"]),
-            (i64::MAX, &[]),
-        ] {
-            let store = with_users(&USERS);
-            let removed = store.expire_before(before);
-            assert_eq!(removed, USERS.len() - left.len(), "before {before}");
-            assert_left(&store, left);
-            assert_eq!(store.expire_before(before), 0, "nobody is left to go");
-        }
-    }
-
-    #[test]
-    fn the_ends_of_time_are_times() {
-        let store = store();
-        store.insert(snapshot("ada", i64::MIN)).unwrap();
-        store.insert(snapshot("grace", i64::MAX)).unwrap();
-        assert_eq!(store.expire_before(i64::MIN), 0);
-        assert_eq!(store.expire_before(i64::MIN + 1), 1);
-        assert_eq!(store.expire_before(i64::MAX), 0);
-        assert_eq!(store.user_ids(), ["grace"]);
-    }
-
-    /// Not the newest time, but the time of the newest.
-    #[test]
-    fn the_latest_snapshot_counts_whatever_its_time() {
-        let store = store();
-        store.insert(snapshot("ada", 100)).unwrap();
-        store.insert(snapshot("ada", 1)).unwrap();
-        assert_eq!(store.expire_before(50), 1);
     }
 }
 

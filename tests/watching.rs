@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use attuned_store::{
     AnyEvent, Event, Expected, HistoryMap, MemoryStore, Mirroring, RemovalCause, Revision,
@@ -145,6 +146,61 @@ fn a_removal_has_its_cause_and_a_place_among_the_revisions() {
         assert!(revision < after);
         assert_eq!(values(&ready(&mut watch)), [Some(100)]);
     }
+}
+
+/// By the system's clock. The tests beside the code, which set theirs, have all the ways in
+/// which a key is taken out.
+#[test]
+fn a_key_that_has_expired_is_told_when_it_is_taken_out() {
+    type TakesOut = (&'static str, fn(&HistoryMap<u64>, Revision));
+    let takes_out: [TakesOut; 2] = [
+        ("a sweep", |map, _| assert_eq!(map.sweep(), 1)),
+        ("a write that finds it", |map, seen| {
+            map.insert_if("ada", 2, Expected::At(seen)).unwrap_err();
+        }),
+    ];
+    for (name, take_out) in takes_out {
+        let builder = HistoryMap::builder().time_to_live(Duration::from_millis(5));
+        let map = Arc::new(builder.build().unwrap());
+        let mut watch = map.watch("ada");
+        // On a slow machine a write can expire before the watch looks.
+        let given = loop {
+            map.insert("ada", 1).unwrap();
+            if let [Event::Put(given)] = ready(&mut watch)[..] {
+                break given.revision;
+            }
+        };
+        let wakes = Arc::default();
+        assert!(poll(&mut watch, &wakes).is_pending());
+        while map.contains("ada") {
+            thread::yield_now();
+        }
+        assert_eq!(wakes.taken(), 0, "{name}");
+
+        take_out(&map, given);
+        assert_eq!(wakes.taken(), 1, "{name}");
+        let events = ready(&mut watch);
+        let [Event::Removed { revision, cause }] = events[..] else {
+            panic!("{name}: {events:?}");
+        };
+        assert_eq!(cause, RemovalCause::Expired, "{name}");
+        assert!(revision > given, "{name}");
+    }
+}
+
+#[test]
+fn what_is_removed_for_its_age_is_told_as_expired() {
+    let store = MemoryStore::default();
+    store.insert(snapshot("ada", 1)).unwrap();
+    let mut watch = now(store.watch("ada")).unwrap();
+    assert_eq!(ready(&mut watch).len(), 1);
+    assert_eq!(store.expire_older_than(Duration::ZERO), 1);
+    let events = ready(&mut watch);
+    let expired = RemovalCause::Expired;
+    assert!(
+        matches!(events[..], [Event::Removed { cause, .. }] if cause == expired),
+        "{events:?}"
+    );
 }
 
 #[test]

@@ -5,7 +5,11 @@
 //! a watch is asked for events until it has none, and again only if its waker was called. When
 //! all threads are done,
 //! - its last event is what is there: nothing was missed;
-//! - the revisions of its events rise, and nobody is removed who was not given before.
+//! - the revisions of its events rise, and nobody is removed who was not given before, or
+//!   for a cause that they cannot have.
+//!
+//! In some of them the user's time to live ends while the threads are at work: one of them
+//! sets the store's clock. At the end somebody sweeps, as nobody is told at the deadline.
 //!
 //! Retention is 2. Preemptions are bounded as said with each model.
 
@@ -16,8 +20,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-use attuned_store::{AnyEvent, Event, MemoryStore, Revision, StateSnapshot, StateStore, Watch};
+use attuned_store::sync::SetClock;
+use attuned_store::{
+    AnyEvent, Event, MemoryStore, RemovalCause, Revision, StateSnapshot, StateStore, Watch,
+};
 use depth::{Depth, Preemptions};
 use futures_core::Stream;
 
@@ -79,16 +87,19 @@ struct Watcher<E> {
     called: Arc<Called>,
     newest: Option<Revision>,
     present: Option<Revision>,
+    causes: &'static [RemovalCause],
 }
 
 impl<E: Told> Watcher<E> {
-    fn new(watch: Watch<E>) -> Self {
+    /// With the causes that a removal can have.
+    fn new(watch: Watch<E>, causes: &'static [RemovalCause]) -> Self {
         let called = Arc::new(Called(AtomicBool::new(true)));
         Self {
             watch,
             called,
             newest: None,
             present: None,
+            causes,
         }
     }
 
@@ -107,7 +118,10 @@ impl<E: Told> Watcher<E> {
                 let before = self.present;
                 self.present = match change {
                     Event::Put(found) => Some(found.revision),
-                    Event::Removed { .. } => None,
+                    Event::Removed { cause, .. } => {
+                        assert!(self.causes.contains(cause), "{cause}: nobody did that");
+                        None
+                    }
                 };
                 assert!(
                     before.is_some() || self.present.is_some(),
@@ -119,6 +133,7 @@ impl<E: Told> Watcher<E> {
 
     /// When nothing changes any more.
     fn settle(&mut self, store: &MemoryStore) {
+        store.sweep();
         self.turn();
         let there = store.get_versioned("ada").map(|found| found.revision);
         assert_eq!(self.present, there, "a change was missed");
@@ -150,11 +165,20 @@ enum Do {
     Update,
     Delete,
     Retain,
-    /// A reader, who announces what it meets.
+    /// A reader, who announces what it meets, and seals what it finds expired.
     Read,
+    /// The clock goes on by one tick.
+    TimePasses,
+    Sweep,
 }
 
-fn perform(store: &MemoryStore, size: Size, operations: &[Do]) {
+/// In ticks of the clock.
+const TIME_TO_LIVE: Duration = Duration::from_millis(2);
+
+/// The next tick ends the time of who is there, and not of who is written meanwhile.
+const EXPIRING: &[Do] = &[Do::Upsert, Do::TimePasses];
+
+fn perform(store: &MemoryStore, clock: &SetClock, size: Size, operations: &[Do]) {
     for (at, operation) in operations.iter().enumerate() {
         let at = at as i64;
         match operation {
@@ -166,11 +190,13 @@ fn perform(store: &MemoryStore, size: Size, operations: &[Do]) {
             Do::Delete => drop(now(store.delete("ada")).expect("it can")),
             Do::Retain => drop(store.retain(|_, _| false)),
             Do::Read => drop(now(store.get_history("ada", 2)).expect("it can")),
+            Do::TimePasses => clock.advance(1),
+            Do::Sweep => drop(store.sweep()),
         }
     }
 }
 
-/// Runs the threads beside one watcher of the user and, if `both`, one of all users.
+/// Runs the threads beside a watcher of the user, one of all users, or both.
 fn beside(
     name: &'static str,
     preemptions: Preemptions,
@@ -178,47 +204,84 @@ fn beside(
     present: bool,
     threads: &'static [&'static [Do]],
 ) {
+    let start = if present { &[Do::Upsert][..] } else { &[] };
+    let causes = &[RemovalCause::Deleted];
     for size in [Size::Large, Size::Small] {
-        explore(name, preemptions, move || {
-            let store = MemoryStore::builder().history(2).build().expect("valid");
-            if present {
-                perform(&store, size, &[Do::Upsert]);
-            }
-            let writers: Vec<_> = threads
-                .iter()
-                .map(|operations| {
-                    let store = store.clone();
-                    loom::thread::spawn(move || perform(&store, size, operations))
-                })
-                .collect();
-            let mut of_ada = None;
-            let mut of_all = None;
-            if watchers != Watchers::OfAll {
-                of_ada = Some(Watcher::new(now(store.watch("ada")).expect("it can")));
-            }
-            if let Some(watcher) = &mut of_ada {
-                watcher.turn();
-            }
-            if watchers != Watchers::OfUser {
-                of_all = Some(Watcher::new(now(store.watch_all()).expect("it can")));
-            }
-            if let Some(watcher) = &mut of_all {
-                watcher.turn();
-            }
-            if let Some(watcher) = &mut of_ada {
-                watcher.turn();
-            }
-            for writer in writers {
-                writer.join().expect("a model thread does not panic");
-            }
-            if let Some(watcher) = &mut of_ada {
-                watcher.settle(&store);
-            }
-            if let Some(watcher) = &mut of_all {
-                watcher.settle(&store);
-            }
-        });
+        run(name, preemptions, watchers, size, start, causes, threads);
     }
+}
+
+/// The same where the next tick of the clock ends the time to live of the user. Nothing is
+/// mirrored then, so it is all the same how large the states are.
+fn beside_expiry(
+    name: &'static str,
+    preemptions: Preemptions,
+    watchers: Watchers,
+    threads: &'static [&'static [Do]],
+) {
+    let causes = &[RemovalCause::Expired];
+    let size = Size::Small;
+    run(name, preemptions, watchers, size, EXPIRING, causes, threads);
+}
+
+/// There is a time to live if removals can have that cause.
+fn run(
+    name: &'static str,
+    preemptions: Preemptions,
+    watchers: Watchers,
+    size: Size,
+    start: &'static [Do],
+    causes: &'static [RemovalCause],
+    threads: &'static [&'static [Do]],
+) {
+    explore(name, preemptions, move || {
+        let clock = SetClock::default();
+        let mut builder = MemoryStore::builder().history(2);
+        if causes.contains(&RemovalCause::Expired) {
+            builder = builder.time_to_live(TIME_TO_LIVE).clock(clock.clone());
+        }
+        let store = builder.build().expect("valid");
+        perform(&store, &clock, size, start);
+        let writers: Vec<_> = threads
+            .iter()
+            .map(|operations| {
+                let (store, clock) = (store.clone(), clock.clone());
+                loom::thread::spawn(move || perform(&store, &clock, size, operations))
+            })
+            .collect();
+        let mut of_ada = None;
+        let mut of_all = None;
+        if watchers != Watchers::OfAll {
+            of_ada = Some(Watcher::new(
+                now(store.watch("ada")).expect("it can"),
+                causes,
+            ));
+        }
+        if let Some(watcher) = &mut of_ada {
+            watcher.turn();
+        }
+        if watchers != Watchers::OfUser {
+            of_all = Some(Watcher::new(
+                now(store.watch_all()).expect("it can"),
+                causes,
+            ));
+        }
+        if let Some(watcher) = &mut of_all {
+            watcher.turn();
+        }
+        if let Some(watcher) = &mut of_ada {
+            watcher.turn();
+        }
+        for writer in writers {
+            writer.join().expect("a model thread does not panic");
+        }
+        if let Some(watcher) = &mut of_ada {
+            watcher.settle(&store);
+        }
+        if let Some(watcher) = &mut of_all {
+            watcher.settle(&store);
+        }
+    });
 }
 
 /// At the full depth one more than the plain one.
@@ -380,21 +443,72 @@ fn of_one_user_and_of_all() {
     );
 }
 
+/// The thread that takes out a user who has expired tells it, and no other does.
+#[test]
+fn of_one_user_who_expires_beside_one_thread() {
+    let one: [(&'static str, &'static [&'static [Do]]); 6] = [
+        ("watch | tick, sweep", &[&[Do::TimePasses, Do::Sweep]]),
+        ("watch | tick, read", &[&[Do::TimePasses, Do::Read]]),
+        ("watch | tick, upsert", &[&[Do::TimePasses, Do::Upsert]]),
+        ("watch | tick, update", &[&[Do::TimePasses, Do::Update]]),
+        ("watch | tick, delete", &[&[Do::TimePasses, Do::Delete]]),
+        ("watch | tick, retain", &[&[Do::TimePasses, Do::Retain]]),
+    ];
+    for (name, threads) in one {
+        beside_expiry(name, THREE, OfUser, threads);
+        beside_expiry(name, TWO, OfAll, threads);
+    }
+}
+
+#[test]
+fn of_one_user_who_expires_beside_two_threads() {
+    let two: [(&'static str, &'static [&'static [Do]]); 4] = [
+        (
+            "watch | tick, sweep | upsert",
+            &[&[Do::TimePasses, Do::Sweep], &[Do::Upsert]],
+        ),
+        (
+            "watch | tick, upsert | sweep",
+            &[&[Do::TimePasses, Do::Upsert], &[Do::Sweep]],
+        ),
+        (
+            "watch | tick, read | sweep",
+            &[&[Do::TimePasses, Do::Read], &[Do::Sweep]],
+        ),
+        ("watch | tick | upsert", &[&[Do::TimePasses], &[Do::Upsert]]),
+    ];
+    for (name, threads) in two {
+        beside_expiry(name, TWO, OfUser, threads);
+    }
+    // The one who comes back can be deleted.
+    run(
+        "watch | tick, delete | upsert",
+        TWO,
+        OfUser,
+        Size::Small,
+        EXPIRING,
+        &[RemovalCause::Expired, RemovalCause::Deleted],
+        &[&[Do::TimePasses, Do::Delete], &[Do::Upsert]],
+    );
+}
+
 /// One goes while another comes, and a writer who finds nobody takes the mark back.
 #[test]
 fn one_goes_while_another_comes() {
     for size in [Size::Large, Size::Small] {
         explore("watch, drop | watch | upsert", TWO, move || {
             let store = MemoryStore::builder().history(2).build().expect("valid");
-            perform(&store, size, &[Do::Upsert]);
-            let mut goes = Watcher::new(now(store.watch("ada")).expect("it can"));
+            perform(&store, &SetClock::default(), size, &[Do::Upsert]);
+            let mut goes = Watcher::new(now(store.watch("ada")).expect("it can"), &[]);
             goes.turn();
             let writer = {
                 let store = store.clone();
-                loom::thread::spawn(move || perform(&store, size, &[Do::Upsert]))
+                loom::thread::spawn(move || {
+                    perform(&store, &SetClock::default(), size, &[Do::Upsert])
+                })
             };
             let going = loom::thread::spawn(move || drop(goes));
-            let mut comes = Watcher::new(now(store.watch("ada")).expect("it can"));
+            let mut comes = Watcher::new(now(store.watch("ada")).expect("it can"), &[]);
             comes.turn();
             writer.join().expect("a model thread does not panic");
             going.join().expect("a model thread does not panic");
@@ -410,15 +524,22 @@ fn one_comes_when_another_has_gone() {
     for size in [Size::Large, Size::Small] {
         explore("gone; watch | upsert, upsert", TWO, move || {
             let store = MemoryStore::builder().history(2).build().expect("valid");
-            perform(&store, size, &[Do::Upsert]);
-            let mut gone = Watcher::new(now(store.watch("ada")).expect("it can"));
+            perform(&store, &SetClock::default(), size, &[Do::Upsert]);
+            let mut gone = Watcher::new(now(store.watch("ada")).expect("it can"), &[]);
             gone.turn();
             drop(gone);
             let writer = {
                 let store = store.clone();
-                loom::thread::spawn(move || perform(&store, size, &[Do::Upsert, Do::Upsert]))
+                loom::thread::spawn(move || {
+                    perform(
+                        &store,
+                        &SetClock::default(),
+                        size,
+                        &[Do::Upsert, Do::Upsert],
+                    )
+                })
             };
-            let mut comes = Watcher::new(now(store.watch("ada")).expect("it can"));
+            let mut comes = Watcher::new(now(store.watch("ada")).expect("it can"), &[]);
             comes.turn();
             writer.join().expect("a model thread does not panic");
             comes.settle(&store);

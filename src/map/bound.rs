@@ -2,7 +2,6 @@
 
 use std::sync::PoisonError;
 
-use super::error::MapError;
 use crate::sync::Mutex;
 
 /// Counts the keys of a map that has a maximum.
@@ -37,8 +36,8 @@ impl Bound {
     }
 
     /// Counts a key if there is room and `insert` brings it; otherwise hands back what
-    /// `insert` was to bring. `present` is whether the key has come in the meantime, and so
-    /// does not need room.
+    /// `insert` was to bring, as an outer error if there is no room. `present` is whether
+    /// the key has come in the meantime, and so does not need room.
     ///
     /// A refusal takes effect while `keys` is locked. No other newcomer has a place
     /// reserved then, and no removal is between closing its timeline and counting it
@@ -49,7 +48,7 @@ impl Bound {
         newcomer: N,
         insert: impl FnOnce(N) -> Result<T, N>,
         present: impl FnOnce() -> bool,
-    ) -> Result<Result<T, N>, MapError> {
+    ) -> Result<Result<T, N>, N> {
         let _one_at_a_time = self
             .newcomers
             .lock()
@@ -60,9 +59,7 @@ impl Bound {
                 if present() {
                     return Ok(Err(newcomer));
                 }
-                return Err(MapError::Full {
-                    max_keys: self.max_keys,
-                });
+                return Err(newcomer);
             }
             *keys += 1;
         }

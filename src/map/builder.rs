@@ -2,9 +2,11 @@
 
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use super::bound::Bound;
 use super::error::ConfigError;
+use super::expiry::Expiry;
 use super::hasher::DefaultHashBuilder;
 use super::retention::Retention;
 use super::small_value::{Mirrored, Mirroring, SmallValue, Unmirrored};
@@ -12,7 +14,8 @@ use super::stats::Tally;
 use super::timeline::RevisionFloor;
 use super::watchers::Watchers;
 use super::{DriveWhenDropped, HistoryMap};
-use crate::sync::{HashMap, ResizeMode};
+use crate::clock::Clock;
+use crate::sync::{HashMap, ResizeMode, epochs};
 
 /// The longest history that can be asked for, in entries a key: 65,536.
 ///
@@ -55,6 +58,8 @@ pub(crate) struct Settings<S> {
     pub(crate) history: Option<usize>,
     pub(crate) capacity: usize,
     pub(crate) max_keys: Option<usize>,
+    pub(crate) time_to_live: Option<Duration>,
+    pub(crate) clock: Clock,
     pub(crate) hasher: S,
 }
 
@@ -64,6 +69,8 @@ impl Default for Settings<DefaultHashBuilder> {
             history: None,
             capacity: 0,
             max_keys: None,
+            time_to_live: None,
+            clock: Clock::default(),
             hasher: DefaultHashBuilder::default(),
         }
     }
@@ -75,6 +82,8 @@ impl<S> Settings<S> {
             history: self.history,
             capacity: self.capacity,
             max_keys: self.max_keys,
+            time_to_live: self.time_to_live,
+            clock: self.clock,
             hasher,
         }
     }
@@ -107,6 +116,11 @@ impl<S: BuildHasher + Send + Sync> Settings<S> {
         if self.max_keys == Some(0) {
             return Err(ConfigError::MaximumZero);
         }
+        let expiry = self
+            .time_to_live
+            .map(|time_to_live| Expiry::new(time_to_live, self.clock.clone()))
+            .transpose()?
+            .map(Box::new);
         // papaya (0.2.5) aborts the process if it cannot have its table: a pointer
         // and a byte for each slot, of which it makes up to 8 for 3 keys.
         if Vec::<[u8; 24]>::new().try_reserve_exact(requested).is_err() {
@@ -125,6 +139,13 @@ impl<S: BuildHasher + Send + Sync> Settings<S> {
             retention: Retention::new(self.history.unwrap_or(1)),
             revision_floor: RevisionFloor::default(),
             bound: self.max_keys.map(Bound::new),
+            quick: if expiry.is_some() {
+                epochs::Quick::NEVER
+            } else {
+                epochs::Quick::IF_RUNNING
+            },
+            expiry,
+            clock: self.clock,
             tally: Tally::default(),
             watchers: Watchers::new(),
             mirroring: PhantomData,
@@ -184,6 +205,67 @@ impl<V, M, S> HistoryMapBuilder<V, M, S> {
         self
     }
 
+    /// Has a key expire when its latest value was written `time_to_live` ago or longer, 1 ms
+    /// to [`MAX_TIME_TO_LIVE`](crate::MAX_TIME_TO_LIVE). Without this call none does.
+    ///
+    /// From that moment on the key is gone, with its history, for every read and for every
+    /// condition: [`get`](HistoryMap::get) gives `None`, [`update`](HistoryMap::update) sees
+    /// none, [`Expected::Absent`](crate::Expected::Absent) succeeds. Every write of a key
+    /// gives it the whole time anew; reads do not. The first write of a key that has expired
+    /// begins a new history; its revision is greater than all before.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use attuned_store::{Expected, HistoryMap};
+    ///
+    /// let sessions = HistoryMap::builder()
+    ///     .history(10)
+    ///     .time_to_live(Duration::from_millis(5))
+    ///     .build()?;
+    /// let first = sessions.insert("ada", "at the door")?;
+    /// while sessions.contains("ada") {
+    ///     std::thread::yield_now();
+    /// }
+    /// assert_eq!(sessions.get("ada"), None);
+    /// let second = sessions.insert_if("ada", "back", Expected::Absent)?;
+    /// assert!(second > first);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// **By the map's own clock**, the system's, in milliseconds (a fraction of one counts as
+    /// a whole one), compared with [`written_at`](crate::Versioned::written_at). If that
+    /// clock is set back, keys live longer by as much; if it is set forward, they go sooner.
+    /// A key that somebody was told has expired stays expired. Expiry is part of what is
+    /// [linearizable](HistoryMap#guarantees) if the clock does not go back: no thread finds a
+    /// key after another one was told that it has expired, unless it was written since.
+    ///
+    /// **Memory** is freed when a sweep takes the key out, or a write or a removal of that
+    /// very key; until then it costs what it did, and [`len`](HistoryMap::len) counts it.
+    /// Call [`sweep`](HistoryMap::sweep) now and then; `MemoryStore::sweep_every` (feature
+    /// `sweep`) does. That is also when a [watch](HistoryMap::watch) tells it.
+    ///
+    /// **Cost.** A map without a time to live pays nothing. One that has it does not
+    /// [mirror](Self::mirrored) its values: every read finds the version where it is stored,
+    /// under a guard of the reclaimer, and reads the clock, which takes some 25 ns. The first
+    /// read that finds a key expired also writes that down, with one atomic exchange.
+    ///
+    /// **With [`max_keys`](Self::max_keys)** a key that has expired keeps its place until it
+    /// is taken out. A newcomer that finds no room has the map swept and tries once more, in
+    /// its own call, if that has not been done in the last 64th of the time to live. So a key
+    /// keeps a newcomer out for at most a 64th of its time to live longer (at least 1 ms,
+    /// and the duration of a sweep), and at most 64 of such sweeps are made in that time.
+    pub fn time_to_live(mut self, time_to_live: Duration) -> Self {
+        self.settings.time_to_live = Some(time_to_live);
+        self
+    }
+
+    /// Takes the time from a clock that a test sets.
+    #[cfg(all(test, not(attuned_loom)))]
+    pub(crate) fn clock(mut self, clock: crate::clock::SetClock) -> Self {
+        self.settings.clock = Clock::set_by(clock);
+        self
+    }
+
     /// Hashes keys with `hasher`.
     ///
     /// The default is [`DefaultHashBuilder`]: fast, and seeded at random, but not
@@ -231,7 +313,8 @@ impl<V: SmallValue, S> HistoryMapBuilder<V, Unmirrored, S> {
     /// Keeps the latest value of each key also as words beside the key, so that readers
     /// share no memory that a reader writes. See [`SmallValue`].
     ///
-    /// Each write also stores these words.
+    /// Each write also stores these words. Without effect in a map with a
+    /// [time to live](Self::time_to_live).
     pub fn mirrored(self) -> HistoryMapBuilder<V, Mirrored, S> {
         HistoryMapBuilder {
             settings: self.settings,

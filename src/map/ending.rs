@@ -41,6 +41,9 @@ where
 
     #[cold]
     pub(super) fn ending_contains(&self, key: &str) -> bool {
+        if self.expiry.is_some() {
+            return epochs::elsewhere(|| self.contains(key)).unwrap_or_default();
+        }
         let pinned = self.timelines.pin_owned();
         let timeline = pinned.get(&BorrowedKey(key));
         timeline.is_some_and(|timeline| !timeline.is_closed())
@@ -106,6 +109,8 @@ where
                 }
             }
         }
+        // Those who have expired are not among the keys.
+        self.sweep();
         removed
     }
 

@@ -1,5 +1,7 @@
 //! What a [`HistoryMap`](crate::HistoryMap) refuses.
 
+use std::time::Duration;
+
 use crate::revision::{Expected, Found, Revision};
 
 /// Why a write or a removal was refused. Nothing has changed then.
@@ -16,7 +18,8 @@ pub enum MapError {
     },
 
     /// The key is new, and the map has all the keys that it may have
-    /// ([`max_keys`](crate::HistoryMapBuilder::max_keys)).
+    /// ([`max_keys`](crate::HistoryMapBuilder::max_keys)). Keys that have
+    /// [expired](crate::HistoryMapBuilder::time_to_live) and were not taken out yet count.
     #[error("capacity exceeded: the map has its maximum of {max_keys} keys")]
     Full {
         /// How many keys the map may have.
@@ -60,6 +63,21 @@ pub enum ConfigError {
     /// A maximum of no keys or users: nothing could ever be stored.
     #[error("the maximum must be at least 1")]
     MaximumZero,
+
+    /// A time to live of nothing: nothing could ever be found.
+    #[error("the time to live must be more than nothing; leave it off to have none")]
+    TimeToLiveZero,
+
+    /// A time to live of more than [`MAX_TIME_TO_LIVE`](crate::MAX_TIME_TO_LIVE).
+    #[error(
+        "a time to live of {requested:?} exceeds the maximum of {max:?}; leave it off to have none"
+    )]
+    TimeToLiveTooLong {
+        /// The time to live that was asked for.
+        requested: Duration,
+        /// [`MAX_TIME_TO_LIVE`](crate::MAX_TIME_TO_LIVE).
+        max: Duration,
+    },
 
     /// The allocator does not have the memory for the capacity asked for.
     #[error("no memory for a capacity of {requested}")]

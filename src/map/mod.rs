@@ -5,12 +5,14 @@ mod builder;
 mod ending;
 mod error;
 mod eviction;
+mod expiry;
 mod hasher;
 mod key;
 mod read;
 mod retention;
 mod small_value;
 mod stats;
+mod sweep;
 mod timeline;
 mod version;
 mod view;
@@ -21,15 +23,18 @@ mod write;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use smol_str::SmolStr;
 
 use self::bound::Bound;
+use self::expiry::Expiry;
 use self::key::OwnedKey;
 use self::retention::Retention;
 use self::stats::Tally;
 use self::timeline::{RevisionFloor, Timeline};
 use self::watchers::Watchers;
+use crate::clock::Clock;
 use crate::range::{AsOf, VersionRange};
 use crate::revision::{Expected, Revision};
 use crate::sync::{HashMap, HashMapRef, LocalGuard, epochs};
@@ -38,12 +43,15 @@ use crate::versioned::Versioned;
 
 pub use self::builder::{HistoryMapBuilder, MAX_CAPACITY, MAX_HISTORY};
 pub use self::error::{ConfigError, MapError};
+pub use self::expiry::MAX_TIME_TO_LIVE;
 pub use self::hasher::{DefaultHashBuilder, DefaultHasher};
 pub use self::small_value::{Mirrored, Mirroring, SmallValue, Unmirrored};
 pub use self::stats::Stats;
 pub use self::view::View;
 
 pub(crate) use self::builder::Settings;
+#[cfg(feature = "sweep")]
+pub(crate) use self::sweep::Walk;
 pub(crate) use self::watch::Look;
 
 /// A concurrent map that keeps, for each key, the latest value and a bounded history.
@@ -88,6 +96,10 @@ pub(crate) use self::watch::Look;
 /// *Revisions.* Every write of a key has a greater [`Revision`] than all before it, and
 /// none is used again, even after the key was removed.
 ///
+/// *Expiry.* In a map with a [time to live](HistoryMapBuilder::time_to_live), a key that was
+/// not written for so long is gone, for all operations from the same moment on. That is part
+/// of the order above, if the system's clock does not go back.
+///
 /// **Reads never block** and never wait for a writer: not on an update of the
 /// same key, nor on the growth of the map. [`for_each`](Self::for_each), [`keys`](Self::keys)
 /// and [`stats`](Self::stats) do not, either. One exception: a thread's first use of any map
@@ -113,6 +125,7 @@ pub(crate) use self::watch::Look;
 /// | [`get`](Self::get), [`with`](Self::with), [mirrored](SmallValue) | nothing | none |
 /// | the same, not mirrored | what a clone does; `with` nothing | none that readers write |
 /// | [`insert`](Self::insert) of a known key | one version | that of the key |
+/// | any read with a [time to live](HistoryMapBuilder::time_to_live) | as not mirrored | the key's, when it is first found expired |
 /// | [`history`](Self::history), [`versions`](Self::versions), [`as_of`](Self::as_of) | vectors, and what clones do | none that readers write |
 ///
 /// A write of a watched key wakes each of its watches. Beyond that,
@@ -155,6 +168,9 @@ pub(crate) use self::watch::Look;
 /// panics, the panic goes nowhere, and the memory of that version is leaked. It may use the
 /// map, this one included. A value that is refused is dropped by the call that refuses it.
 ///
+/// A key that has [expired](HistoryMapBuilder::time_to_live) costs what it did until a
+/// [`sweep`](Self::sweep), a write or a removal takes it out.
+///
 /// The chapter [`docs::memory`](crate::docs::memory) has the sizes and the fine print.
 ///
 /// # Threads that end
@@ -184,6 +200,12 @@ where
     retention: Retention,
     revision_floor: RevisionFloor,
     bound: Option<Bound>,
+    /// In a map with a time to live. In a box, so that others have the layout that they would
+    /// have without it.
+    expiry: Option<Box<Expiry>>,
+    /// Where there is no time to live.
+    quick: epochs::Quick,
+    clock: Clock,
     tally: Tally,
     watchers: Watchers,
     mirroring: PhantomData<fn() -> M>,
@@ -313,7 +335,7 @@ where
     ///
     /// Takes effect like [`history`](Self::history), from which it is read. For a time that
     /// has passed the answer stays the same until that version leaves the history or the
-    /// key is removed, with two exceptions. A write that is under way can still get the time
+    /// key is removed or expires, with two exceptions. A write that is under way can still get the time
     /// at which it began. And if the clock is set back, the first write of a key, or the first
     /// one since a removal, can get a time that had passed.
     ///
@@ -539,7 +561,9 @@ where
     /// without end.
     ///
     /// Keys are met as by [`for_each`](Self::for_each), and removed as by
-    /// [`remove`](Self::remove). If `keep` panics, those that were removed before
+    /// [`remove`](Self::remove). One that has
+    /// [expired](HistoryMapBuilder::time_to_live) is taken out, too: `keep` does not see it,
+    /// and it is not counted. If `keep` panics, those that were removed before
     /// stay removed. In a thread that [ends](Self#threads-that-end) it may stop early.
     pub fn retain(&self, keep: impl FnMut(&str, &V) -> bool) -> usize {
         if !self.usable() {
@@ -566,7 +590,8 @@ where
             return self.ending_for_each(visit);
         }
         for (key, timeline) in self.timelines.pin().iter() {
-            read::with::<V, M, ()>(timeline, |value| visit(key.as_str(), value));
+            let visit = |value: &V| visit(key.as_str(), value);
+            read::with::<V, M, ()>(timeline, self.expiry.as_deref(), visit);
         }
     }
 
@@ -586,7 +611,10 @@ where
     ) -> Result<Vec<SmolStr>, MapError> {
         self.wherever(move || {
             let pinned = self.timelines.pin();
-            let there = pinned.iter().filter(|(_, timeline)| !timeline.is_closed());
+            let expiry = self.expiry.as_deref();
+            let there = pinned
+                .iter()
+                .filter(|(_, timeline)| read::contains(timeline, expiry));
             let keys = there.map(|(key, _)| key.text());
             Ok(keys.filter(|key| wanted(key)).cloned().collect())
         })
@@ -595,7 +623,9 @@ where
     /// How many keys there are.
     ///
     /// Under concurrent changes an estimate: it counts what the map holds,
-    /// without stopping it. Its cost does not depend on the number of keys.
+    /// without stopping it. Its cost does not depend on the number of keys. Counts keys that
+    /// have [expired](HistoryMapBuilder::time_to_live) and were not taken out yet;
+    /// [`stats`](Self::stats) does not.
     #[must_use]
     pub fn len(&self) -> usize {
         self.timelines.len()
@@ -635,8 +665,10 @@ where
         let pinned = self.timelines.pin();
         let newest = pinned.iter().filter_map(|(_, timeline)| {
             let guard = epochs::enter();
-            let latest = timeline.latest(&guard);
-            latest.as_ref().map(|version| version.sequence())
+            let expiry = self.expiry.as_deref();
+            let sequence = timeline.latest(&guard).as_ref()?.sequence();
+            let has_expired = expiry.is_some() && timeline.present(expiry, &guard).is_null();
+            Some((sequence, has_expired))
         });
         self.tally.stats(newest, &self.retention)
     }
@@ -644,6 +676,11 @@ where
     /// How many keys the map may have, if there is a bound.
     pub(crate) fn max_keys(&self) -> Option<usize> {
         self.bound.as_ref().map(Bound::max_keys)
+    }
+
+    /// After how long a key expires, if it does.
+    pub(crate) fn time_to_live(&self) -> Option<Duration> {
+        self.expiry.as_deref().map(Expiry::time_to_live)
     }
 
     /// How many values of a key a history shows.
@@ -710,6 +747,7 @@ where
             .field("keys", &self.len())
             .field("history", &self.history_len())
             .field("max_keys", &self.max_keys())
+            .field("time_to_live", &self.time_to_live())
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,18 @@
 //! Reads of one key, on a timeline that the map has.
 //!
+//! In a map with a time to live the mirror has nothing, so every read comes to the head,
+//! where it is seen whether the key has expired.
+//!
 //! A closed timeline means that the key was removed. That is the answer
 //! although the key may have been written again since: the timeline was in
 //! the map when it was found there, and as long as it is, nothing can have
 //! taken its place. So there was a moment, after the call began, at which
 //! the key was absent.
 
+use super::expiry::Expiry;
 use super::retention::Retention;
 use super::small_value::Mirroring;
-use super::timeline::{RevisionFloor, Timeline};
+use super::timeline::{Extent, RevisionFloor, Timeline};
 use super::version::Version;
 use crate::range::{AsOf, VersionRange};
 use crate::revision::Revision;
@@ -31,11 +35,12 @@ pub(super) fn mirrored<V: 'static, M: Mirroring<V>>(timeline: &Timeline<V>) -> O
 #[inline]
 pub(super) fn with<V: 'static, M: Mirroring<V>, R>(
     timeline: &Timeline<V>,
+    expiry: Option<&Expiry>,
     read: impl FnOnce(&V) -> R,
 ) -> Option<R> {
     match mirrored::<V, M>(timeline) {
         Some(value) => Some(read(&value)),
-        None => with_not_mirrored::<V, M, R>(timeline, read),
+        None => with_not_mirrored::<V, M, R>(timeline, expiry, read),
     }
 }
 
@@ -45,12 +50,13 @@ pub(super) fn with<V: 'static, M: Mirroring<V>, R>(
 #[inline(never)]
 pub(super) fn not_mirrored<V: Clone + 'static, M: Mirroring<V>>(
     timeline: &Timeline<V>,
+    expiry: Option<&Expiry>,
 ) -> Option<V> {
     if let Some(value) = mirrored_again::<V, M>(timeline) {
         return Some(value);
     }
     let guard = epochs::enter();
-    let latest = timeline.latest(&guard);
+    let latest = timeline.present(expiry, &guard);
     latest.as_ref().map(|version| version.value().clone())
 }
 
@@ -59,13 +65,14 @@ pub(super) fn not_mirrored<V: Clone + 'static, M: Mirroring<V>>(
 #[inline(never)]
 fn with_not_mirrored<V: 'static, M: Mirroring<V>, R>(
     timeline: &Timeline<V>,
+    expiry: Option<&Expiry>,
     read: impl FnOnce(&V) -> R,
 ) -> Option<R> {
     if let Some(value) = mirrored_again::<V, M>(timeline) {
         return Some(read(&value));
     }
     let guard = epochs::enter();
-    let latest = timeline.latest(&guard);
+    let latest = timeline.present(expiry, &guard);
     latest.as_ref().map(|version| read(version.value()))
 }
 
@@ -81,10 +88,11 @@ fn mirrored_again<V: 'static, M: Mirroring<V>>(timeline: &Timeline<V>) -> Option
 /// The latest value with what is known of its writing. The mirror does not have that.
 pub(super) fn versioned<V: Clone + 'static>(
     timeline: &Timeline<V>,
+    expiry: Option<&Expiry>,
     floor: &RevisionFloor,
 ) -> Option<Versioned<V>> {
     let guard = epochs::enter();
-    let latest = timeline.latest(&guard);
+    let latest = timeline.present(expiry, &guard);
     let latest = latest.as_ref()?;
     let base = timeline.revision_base(floor);
     Some(copied(latest, base))
@@ -95,11 +103,24 @@ pub(super) fn history<V: Clone + 'static>(
     timeline: &Timeline<V>,
     limit: usize,
     retention: &Retention,
+    expiry: Option<&Expiry>,
     floor: &RevisionFloor,
 ) -> Vec<Versioned<V>> {
     let guard = epochs::enter();
     let base = timeline.revision_base(floor);
-    timeline.history(limit, retention, &guard, |version| copied(version, base))
+    timeline.history(limit, retention, expiry, &guard, |version| {
+        copied(version, base)
+    })
+}
+
+/// Whether there is a latest value.
+#[inline]
+pub(super) fn contains<V: 'static>(timeline: &Timeline<V>, expiry: Option<&Expiry>) -> bool {
+    if expiry.is_none() {
+        return !timeline.is_closed();
+    }
+    let guard = epochs::enter();
+    !timeline.present(expiry, &guard).is_null()
 }
 
 /// How many references to versions a walk makes room for at once, which does not know how
@@ -111,6 +132,7 @@ pub(super) fn versions<V: Clone + 'static>(
     timeline: &Timeline<V>,
     range: VersionRange,
     retention: &Retention,
+    expiry: Option<&Expiry>,
     floor: &RevisionFloor,
 ) -> Vec<Versioned<V>> {
     if range.is_empty() {
@@ -124,8 +146,11 @@ pub(super) fn versions<V: Clone + 'static>(
         let (revision, written_at) = known(version);
         range.is_too_old(revision, written_at)
     };
-    let needed = range.newest_needed();
-    let walked = timeline.walk(needed, ROOM, retention, &guard, is_too_old, |met| met);
+    let extent = Extent {
+        limit: range.newest_needed(),
+        room: ROOM,
+    };
+    let walked = timeline.walk(extent, retention, expiry, &guard, is_too_old, |met| met);
     let picked = range.pick(walked, |version| known(version));
     let copies = picked.into_iter().map(|version| copied(version, base));
     copies.collect()
@@ -136,11 +161,16 @@ pub(super) fn as_of<V: Clone + 'static>(
     timeline: &Timeline<V>,
     time: Timestamp,
     retention: &Retention,
+    expiry: Option<&Expiry>,
     floor: &RevisionFloor,
 ) -> AsOf<V> {
     let guard = epochs::enter();
     let was_there = |version: &Version<V>| version.written_at() <= time.as_unix_ms();
-    let walked = timeline.walk(usize::MAX, ROOM, retention, &guard, was_there, |met| met);
+    let extent = Extent {
+        limit: usize::MAX,
+        room: ROOM,
+    };
+    let walked = timeline.walk(extent, retention, expiry, &guard, was_there, |met| met);
     match walked.last() {
         Some(version) if was_there(version) => {
             AsOf::Was(copied(version, timeline.revision_base(floor)))
@@ -242,7 +272,7 @@ mod tests {
                 .collect();
 
             prop_assert_eq!(
-                versions(&timeline, range, &retention, &floor),
+                versions(&timeline, range, &retention, None, &floor),
                 range.select(&kept)
             );
             for time in -1..14 {
@@ -252,7 +282,7 @@ mod tests {
                     None if kept.len() < model.len() => AsOf::Evicted,
                     None => AsOf::NotThere,
                 };
-                prop_assert_eq!(as_of(&timeline, time.into(), &retention, &floor), expected);
+                prop_assert_eq!(as_of(&timeline, time.into(), &retention, None, &floor), expected);
             }
         }
     }
@@ -292,7 +322,7 @@ mod tests {
             (all().since(101), 0),
         ] {
             clones.store(0, Relaxed);
-            let found = versions(&timeline, range, &retention, &floor);
+            let found = versions(&timeline, range, &retention, None, &floor);
             assert_eq!(
                 (found.len(), clones.load(Relaxed)),
                 (returned, returned),
@@ -301,7 +331,7 @@ mod tests {
         }
         clones.store(0, Relaxed);
         assert!(matches!(
-            as_of(&timeline, 50.into(), &retention, &floor),
+            as_of(&timeline, 50.into(), &retention, None, &floor),
             AsOf::Was(_)
         ));
         assert_eq!(clones.load(Relaxed), 1);

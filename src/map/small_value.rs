@@ -13,7 +13,8 @@ pub type Words = [u64; WORDS];
 /// A map that is [mirrored](crate::HistoryMapBuilder::mirrored) keeps the words of each
 /// key's latest value beside the key, and readers make the value from them. Such a read
 /// takes loads alone: it writes to no memory, touches no reference count, and enters no
-/// epoch of the reclaimer, so readers of one key do not slow each other down.
+/// epoch of the reclaimer, so readers of one key do not slow each other down. A map with a
+/// [time to live](crate::HistoryMapBuilder::time_to_live) keeps no words.
 ///
 /// Numbers, `bool`, `char` and arrays of at most seven of them are small values. For a
 /// type of your own, say how it becomes words and back. It may have values that do not

@@ -46,18 +46,25 @@
 //! No address can come to be that of another version meanwhile: a compare-and-swap of the
 //! head that succeeds replaces the very version that was loaded.
 //!
+//! **Expiry** has an argument of its own, in [`expiry`].
+//!
 //! Nothing here blocks or waits for another thread, with the exception that
 //! [`Anchors::add`] names.
+
+mod expiry;
 
 use std::mem;
 
 use super::eviction::Anchors;
+use super::expiry::Expiry;
 use super::retention::Retention;
 use super::small_value::{WORDS, Words};
 use super::version::{Unpublished, Version, let_go};
 use crate::sync::{
     AtomicShared, AtomicU64, Guard, Mirror, Ordering, Ptr, Shared, Tag, epochs, fence,
 };
+
+pub(super) use self::expiry::is_sealed;
 
 /// The newest version as it was found at the head; null if the timeline was closed. What
 /// leaves this module has taken effect.
@@ -79,6 +86,23 @@ pub(super) struct Published {
     pub(super) written_at: i64,
     /// Whether somebody watches, whom the writer is to tell.
     pub(super) watched: bool,
+}
+
+/// How far a walk over versions goes.
+#[derive(Clone, Copy)]
+pub(super) struct Extent {
+    /// At most over so many.
+    pub(super) limit: usize,
+    /// For how many of them there is to be room at once.
+    pub(super) room: usize,
+}
+
+impl Extent {
+    /// For a walk that nothing else is to end.
+    fn exactly(limit: usize) -> Self {
+        let room = limit;
+        Self { limit, room }
+    }
 }
 
 /// A write that was not made, because something else than expected was found in the place
@@ -110,7 +134,8 @@ impl<V> Closed<V> {
 pub(super) struct Timeline<V> {
     /// What has taken effect, and a copy of its value for quick reading.
     mirror: Mirror<WORDS>,
-    /// The newest version; null once the timeline is closed, which is final.
+    /// The newest version, [tagged](expiry) if somebody found it expired; null once the
+    /// timeline is closed, which is final.
     head: AtomicShared<Version<V>>,
     /// What a sequence needs to be a revision; 0 until somebody asks for one.
     revision_base: AtomicU64,
@@ -329,7 +354,8 @@ impl<V: 'static> Timeline<V> {
     }
 
     /// The newest versions, newest first, as `take` makes them: as many as there are, at
-    /// most `limit` and at most as many as are kept. Empty if the timeline is closed.
+    /// most `limit` and at most as many as are kept. Empty if the timeline is closed or the
+    /// key has expired.
     ///
     /// A [walk](Self::walk) without an end of its own.
     #[inline]
@@ -337,18 +363,20 @@ impl<V: 'static> Timeline<V> {
         &self,
         limit: usize,
         retention: &Retention,
+        expiry: Option<&Expiry>,
         guard: &'g Guard,
         take: impl FnMut(&'g Version<V>) -> T,
     ) -> Vec<T> {
-        self.walk(limit, usize::MAX, retention, guard, |_| false, take)
+        let extent = Extent::exactly(limit);
+        self.walk(extent, retention, expiry, guard, |_| false, take)
     }
 
     /// The newest versions like [`history`](Self::history), down to the first one of which
-    /// `ends` is true, that one included. `room` is how many places are allocated at once.
+    /// `ends` is true, that one included.
     ///
     /// `ends` must be true of every version that is older than one of which it is true.
     ///
-    /// Takes effect like [`latest`](Self::latest), at the last load of the head: a link
+    /// Takes effect like [`present`](Self::present), at the last load of the head: a link
     /// leads to the same version until it is cut, so what the walk meets is the history
     /// that ends with the version found there, or its newer part.
     ///
@@ -370,9 +398,9 @@ impl<V: 'static> Timeline<V> {
     #[inline]
     pub(super) fn walk<'g, T>(
         &self,
-        limit: usize,
-        room: usize,
+        extent: Extent,
         retention: &Retention,
+        expiry: Option<&Expiry>,
         guard: &'g Guard,
         ends: impl Fn(&Version<V>) -> bool,
         mut take: impl FnMut(&'g Version<V>) -> T,
@@ -380,14 +408,16 @@ impl<V: 'static> Timeline<V> {
         let mut taken = Vec::new();
         let mut newest_taken = 0;
         loop {
-            let head = self.latest(guard);
+            let head = self.present(expiry, guard);
             let Some(newest) = head.as_ref() else {
                 return Vec::new();
             };
             let shown = newest.sequence().min(retention.versions());
-            let complete = limit.min(usize::try_from(shown).unwrap_or(usize::MAX));
+            let complete = extent
+                .limit
+                .min(usize::try_from(shown).unwrap_or(usize::MAX));
 
-            let mut walk = Vec::with_capacity(complete.min(room));
+            let mut walk = Vec::with_capacity(complete.min(extent.room));
             let mut next = Some(newest);
             while walk.len() < complete
                 && let Some(version) = next

@@ -24,8 +24,17 @@ where
     S: BuildHasher + Send + Sync,
 {
     map: &'a HistoryMap<V, M, S>,
-    /// `None` in a thread that is about to end: it cannot pin.
-    pinned: Option<Pinned<'a, V, S>>,
+    pin: Pin<'a, V, S>,
+}
+
+/// Two of one kind, so that reads in a map without a time to live need not look whether
+/// there is one.
+enum Pin<'a, V: 'static, S> {
+    Lasting(Pinned<'a, V, S>),
+    /// In a map with a time to live.
+    Timed(Pinned<'a, V, S>),
+    /// In a thread that is about to end: it cannot pin.
+    Ending,
 }
 
 impl<'a, V, M, S> View<'a, V, M, S>
@@ -34,9 +43,31 @@ where
     M: Mirroring<V>,
     S: BuildHasher + Send + Sync,
 {
+    #[inline]
     pub(super) fn new(map: &'a HistoryMap<V, M, S>) -> Self {
-        let pinned = map.usable().then(|| map.timelines.pin());
-        Self { map, pinned }
+        if map.quick.holds() {
+            let pin = Pin::Lasting(map.timelines.pin());
+            return Self { map, pin };
+        }
+        Self::new_slowly(map)
+    }
+
+    #[cold]
+    fn new_slowly(map: &'a HistoryMap<V, M, S>) -> Self {
+        let pin = match &map.expiry {
+            _ if !map.usable() => Pin::Ending,
+            None => Pin::Lasting(map.timelines.pin()),
+            Some(_) => Pin::Timed(map.timelines.pin()),
+        };
+        Self { map, pin }
+    }
+
+    #[inline]
+    fn pinned(&self) -> Option<&Pinned<'a, V, S>> {
+        match &self.pin {
+            Pin::Lasting(pinned) | Pin::Timed(pinned) => Some(pinned),
+            Pin::Ending => None,
+        }
     }
 
     /// See [`HistoryMap::get`].
@@ -56,8 +87,8 @@ where
         found: impl FnOnce(&SmolStr, V) -> T,
         absent: impl FnOnce() -> T,
     ) -> T {
-        let Some(pinned) = &self.pinned else {
-            return match self.map.ending_latest(key) {
+        let Pin::Lasting(pinned) = &self.pin else {
+            return match self.map_latest_slowly(key) {
                 Some((key, value)) => found(&key, value),
                 None => absent(),
             };
@@ -68,43 +99,66 @@ where
         if let Some(value) = read::mirrored::<V, M>(timeline) {
             return found(key.text(), value);
         }
-        match read::not_mirrored::<V, M>(timeline) {
+        match read::not_mirrored::<V, M>(timeline, None) {
             Some(value) => found(key.text(), value),
             None => absent(),
         }
     }
 
+    /// In a map with a time to live, or in a thread that is about to end.
+    #[cold]
+    fn map_latest_slowly(&self, key: &str) -> Option<(SmolStr, V)> {
+        let Some(pinned) = self.pinned() else {
+            return self.map.ending_latest(key);
+        };
+        let (key, timeline) = pinned.get_key_value(&BorrowedKey(key))?;
+        let value = read::not_mirrored::<V, M>(timeline, self.map.expiry.as_deref())?;
+        Some((key.text().clone(), value))
+    }
+
     /// See [`HistoryMap::with`].
     #[inline]
     pub fn with<R>(&self, key: &str, read: impl FnOnce(&V) -> R) -> Option<R> {
-        let Some(pinned) = &self.pinned else {
+        let Pin::Lasting(pinned) = &self.pin else {
+            return self.with_slowly(key, read);
+        };
+        let timeline = pinned.get(&BorrowedKey(key))?;
+        read::with::<V, M, R>(timeline, None, read)
+    }
+
+    /// As [`map_latest_slowly`](Self::map_latest_slowly).
+    #[cold]
+    fn with_slowly<R>(&self, key: &str, read: impl FnOnce(&V) -> R) -> Option<R> {
+        let Some(pinned) = self.pinned() else {
             let (_, value) = self.map.ending_latest(key)?;
             return Some(read(&value));
         };
         let timeline = pinned.get(&BorrowedKey(key))?;
-        read::with::<V, M, R>(timeline, read)
+        read::with::<V, M, R>(timeline, self.map.expiry.as_deref(), read)
     }
 
     /// See [`HistoryMap::get_versioned`].
     #[must_use]
     pub fn get_versioned(&self, key: &str) -> Option<Versioned<V>> {
-        let Some(pinned) = &self.pinned else {
+        let Some(pinned) = self.pinned() else {
             return epochs::elsewhere(|| self.map.get_versioned(key))?;
         };
         let timeline = pinned.get(&BorrowedKey(key))?;
-        read::versioned(timeline, &self.map.revision_floor)
+        let Self { map, .. } = self;
+        read::versioned(timeline, map.expiry.as_deref(), &map.revision_floor)
     }
 
     /// See [`HistoryMap::history`].
     #[must_use]
     pub fn history(&self, key: &str, limit: usize) -> Vec<Versioned<V>> {
-        let Some(pinned) = &self.pinned else {
+        let Some(pinned) = self.pinned() else {
             return epochs::elsewhere(|| self.map.history(key, limit)).unwrap_or_default();
         };
         match pinned.get(&BorrowedKey(key)) {
             Some(timeline) => {
                 let Self { map, .. } = self;
-                read::history(timeline, limit, &map.retention, &map.revision_floor)
+                let (retention, floor) = (&map.retention, &map.revision_floor);
+                read::history(timeline, limit, retention, map.expiry.as_deref(), floor)
             }
             None => Vec::new(),
         }
@@ -113,13 +167,14 @@ where
     /// See [`HistoryMap::versions`].
     #[must_use]
     pub fn versions(&self, key: &str, range: VersionRange) -> Vec<Versioned<V>> {
-        let Some(pinned) = &self.pinned else {
+        let Some(pinned) = self.pinned() else {
             return epochs::elsewhere(|| self.map.versions(key, range)).unwrap_or_default();
         };
         match pinned.get(&BorrowedKey(key)) {
             Some(timeline) => {
                 let Self { map, .. } = self;
-                read::versions(timeline, range, &map.retention, &map.revision_floor)
+                let (retention, floor) = (&map.retention, &map.revision_floor);
+                read::versions(timeline, range, retention, map.expiry.as_deref(), floor)
             }
             None => Vec::new(),
         }
@@ -129,13 +184,14 @@ where
     #[must_use]
     pub fn as_of(&self, key: &str, time: impl Into<Timestamp>) -> AsOf<V> {
         let time = time.into();
-        let Some(pinned) = &self.pinned else {
+        let Some(pinned) = self.pinned() else {
             return epochs::elsewhere(|| self.map.as_of(key, time)).unwrap_or(AsOf::NotThere);
         };
         match pinned.get(&BorrowedKey(key)) {
             Some(timeline) => {
                 let Self { map, .. } = self;
-                read::as_of(timeline, time, &map.retention, &map.revision_floor)
+                let (retention, floor) = (&map.retention, &map.revision_floor);
+                read::as_of(timeline, time, retention, map.expiry.as_deref(), floor)
             }
             None => AsOf::NotThere,
         }
@@ -149,14 +205,15 @@ where
         limit: usize,
         take: impl Fn(&SmolStr, &V) -> T + Send,
     ) -> Vec<T> {
-        let Some(pinned) = &self.pinned else {
+        let Some(pinned) = self.pinned() else {
             let history = || self.map.pin(|view| view.map_history(key, limit, take));
             return epochs::elsewhere(history).unwrap_or_default();
         };
         match pinned.get_key_value(&BorrowedKey(key)) {
             Some((key, timeline)) => {
                 let guard = epochs::enter();
-                timeline.history(limit, &self.map.retention, &guard, |version| {
+                let (retention, expiry) = (&self.map.retention, self.map.expiry.as_deref());
+                timeline.history(limit, retention, expiry, &guard, |version| {
                     take(key.text(), version.value())
                 })
             }
@@ -167,11 +224,11 @@ where
     /// See [`HistoryMap::contains`].
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
-        let Some(pinned) = &self.pinned else {
+        let Some(pinned) = self.pinned() else {
             return self.map.ending_contains(key);
         };
         let timeline = pinned.get(&BorrowedKey(key));
-        timeline.is_some_and(|timeline| !timeline.is_closed())
+        timeline.is_some_and(|timeline| read::contains(timeline, self.map.expiry.as_deref()))
     }
 }
 

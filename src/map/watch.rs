@@ -33,6 +33,11 @@ where
     /// removals that had begun before the change returned have returned, too. The watch holds
     /// the map weakly, and ends when the map is dropped.
     ///
+    /// Nothing happens at the moment at which a key
+    /// [expires](crate::HistoryMapBuilder::time_to_live). The watch tells it as
+    /// [`Expired`](crate::RemovalCause::Expired) when a [`sweep`](Self::sweep), a write or a
+    /// removal takes the key out; so as late as the next sweep, if nobody writes the key.
+    ///
     /// A watch takes two small allocations and a place in a table, and holds its key until it
     /// is dropped. A write or a removal of a watched key takes a lock for a moment that it
     /// shares with one in 16 of the other watched keys, and wakes each watch of the key; so
@@ -167,7 +172,8 @@ where
                 return Ok(None);
             };
             timeline.watch();
-            Ok(read::versioned(timeline, &self.revision_floor))
+            let expiry = self.expiry.as_deref();
+            Ok(read::versioned(timeline, expiry, &self.revision_floor))
         })
     }
 
@@ -289,8 +295,9 @@ impl<T, L> Drop for WatchOfAll<T, L> {
 /// What is to be given after what was `given`, now that this was found and `removal` is the
 /// last one that has left word.
 ///
-/// If the version that was given is gone and its removal has not left word yet, nothing: the
-/// thread that removed it is about to notify again.
+/// If the version that was given is gone and nobody has left word of it, nothing: the thread
+/// that has closed its timeline is about to notify again, or, if the key has expired, the one
+/// that is going to close it.
 fn next_event<T>(
     given: &mut Option<Revision>,
     found: Option<Versioned<T>>,

@@ -31,6 +31,11 @@
 //! a version, it had marked that version's timeline before it read it; so the thread that
 //! closed the timeline has left word, or is about to.
 //!
+//! **Nobody notifies at a deadline.** A key that has expired is not found any more, but its
+//! timeline stays open until a sweep, a write or a removal takes it out. A watcher that looks
+//! in between finds nothing and no word, and gives nothing. Its mark is still there, so the
+//! thread that closes the timeline meets it, and leaves word like any other.
+//!
 //! [`Timeline::watch`]: super::timeline::Timeline::watch
 //! [`Mirror::watch`]: crate::sync::Mirror::watch
 

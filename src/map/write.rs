@@ -5,13 +5,13 @@ use std::hash::BuildHasher;
 use smol_str::SmolStr;
 
 use super::error::MapError;
+use super::expiry::Expiry;
 use super::key::{BorrowedKey, OwnedKey};
 use super::small_value::{Mirroring, Words};
 use super::timeline::{Closed, Facts, Head, Published, Timeline};
 use super::version::{Unpublished, Version};
 use super::watchers::Removal;
 use super::{HistoryMap, Pinned};
-use crate::clock::unix_ms_now;
 use crate::removal::RemovalCause;
 use crate::revision::{Expected, Revision};
 use crate::sync::{Guard, Reclaim as _, epochs};
@@ -44,7 +44,9 @@ where
     /// nothing.
     ///
     /// The loop goes round only when another thread has, in between, written, made or
-    /// removed this very key; whichever it was has taken effect.
+    /// removed this very key; whichever it was has taken effect. Or when the key has
+    /// expired, which ends its timeline.
+    #[inline]
     pub(super) fn write(
         &self,
         key: &str,
@@ -52,14 +54,33 @@ where
         value: V,
         expected: Expected,
     ) -> Result<Written, MapError> {
+        if self.expiry.is_some() {
+            self.write_where::<true>(key, owned_key, value, expected)
+        } else {
+            self.write_where::<false>(key, owned_key, value, expected)
+        }
+    }
+
+    /// In a map with a time to live, or without. There are two of it, so that one without
+    /// pays nothing. One with it gives the mirror no words: what is not in the mirror is read
+    /// at the head, where it is seen whether the key has expired.
+    fn write_where<const EXPIRES: bool>(
+        &self,
+        key: &str,
+        owned_key: impl Fn() -> SmolStr,
+        value: V,
+        expected: Expected,
+    ) -> Result<Written, MapError> {
+        let expiry = self.expiry.as_deref().filter(|_| EXPIRES);
         let pinned = self.timelines.pin();
-        let now = unix_ms_now();
-        let words = M::to_words(&value);
+        let mut now = self.clock.now();
+        let words = if EXPIRES { None } else { M::to_words(&value) };
         let mut unpublished = Unpublished::Value(value);
         loop {
             let Some(timeline) = pinned.get(&BorrowedKey(key)) else {
                 self.expect_absence(expected)?;
-                match self.insert_new(&pinned, owned_key(), unpublished, words, now)? {
+                let key_of_entry = owned_key();
+                match self.insert_new::<EXPIRES>(&pinned, key_of_entry, unpublished, words, now)? {
                     Ok(written) => {
                         self.notify_of_new(key);
                         return Ok(written);
@@ -68,17 +89,25 @@ where
                 }
                 continue;
             };
+            let mut removal = None;
             let published = {
                 let guard = epochs::enter();
                 let words = &words;
-                let facts = Facts { words, now };
-                if expected == Expected::Any {
+                if expected == Expected::Any && !EXPIRES {
+                    let facts = Facts { words, now };
                     timeline.publish(unpublished, facts, &self.retention, &guard)
                 } else {
                     let head = timeline.latest(&guard);
+                    // After the head was found: `timeline::expiry` says why.
+                    now = expiry.map_or(now, Expiry::now);
                     match head.as_ref() {
+                        Some(_) if expiry.is_some_and(|expiry| expiry.is_over(head, now)) => {
+                            removal = self.close_expired(timeline, head, &guard);
+                            Err(unpublished)
+                        }
                         Some(current) => {
                             self.expect_version(timeline, current, expected)?;
+                            let facts = Facts { words, now };
                             timeline
                                 .replace(head, unpublished, facts, &self.retention, &guard)
                                 .map_err(|refused| refused.unpublished)
@@ -94,7 +123,7 @@ where
                 Ok(published) => return Ok(self.written(key, timeline, published)),
                 Err(again) => unpublished = again,
             }
-            self.clear_away_if_closed(&pinned, key, timeline);
+            self.clear_away_if_closed(&pinned, key, timeline, removal);
         }
     }
 
@@ -109,11 +138,15 @@ where
         expected: Expected,
         mut change: impl FnMut(Option<(&V, Revision)>) -> Option<V>,
     ) -> Result<Option<Versioned<V>>, MapError> {
+        let expiry = self.expiry.as_deref();
         let pinned = self.timelines.pin();
         loop {
-            let now = unix_ms_now();
+            let mut now = self.clock.now();
             let prepare = |value: V| {
-                let words = M::to_words(&value);
+                let words = match expiry {
+                    None => M::to_words(&value),
+                    Some(_) => None,
+                };
                 (value.clone(), Unpublished::Value(value), words)
             };
             let Some(timeline) = pinned.get(&BorrowedKey(key)) else {
@@ -122,7 +155,8 @@ where
                     return Ok(None);
                 };
                 let (value, first, words) = prepare(value);
-                match self.insert_new(&pinned, SmolStr::new(key), first, words, now)? {
+                let key_of_entry = SmolStr::new(key);
+                match self.insert_new::<true>(&pinned, key_of_entry, first, words, now)? {
                     Ok(written) => {
                         self.notify_of_new(key);
                         return Ok(Some(written.with(value)));
@@ -130,10 +164,17 @@ where
                     Err(_) => continue,
                 }
             };
+            let mut removal = None;
             let replaced = {
                 let guard = epochs::enter();
                 let head = timeline.latest(&guard);
+                // As in `write_where`.
+                now = expiry.map_or(now, Expiry::now);
                 match head.as_ref() {
+                    Some(_) if expiry.is_some_and(|expiry| expiry.is_over(head, now)) => {
+                        removal = self.close_expired(timeline, head, &guard);
+                        None
+                    }
                     Some(current) => {
                         self.expect_version(timeline, current, expected)?;
                         let revision = self.revision(timeline, current.sequence());
@@ -153,7 +194,7 @@ where
                 let written = self.written(key, timeline, published);
                 return Ok(Some(written.with(value)));
             }
-            self.clear_away_if_closed(&pinned, key, timeline);
+            self.clear_away_if_closed(&pinned, key, timeline, removal);
         }
     }
 
@@ -185,14 +226,17 @@ where
             let guard = epochs::enter();
             let mut head = timeline.latest(&guard);
             while let Some(last) = head.as_ref() {
+                if self.has_expired(head) {
+                    unlinking.removal = self.close_expired(timeline, head, &guard);
+                    head = timeline.latest(&guard);
+                    continue;
+                }
                 self.expect_version(timeline, last, expected)?;
-                match self.close_at(timeline, head, &guard) {
+                match self.close_at(timeline, head, RemovalCause::Deleted, &guard) {
                     Ok(closed) => {
-                        let revision = self.revision(timeline, last.sequence());
-                        if closed.watched {
-                            unlinking.removal = Some(removal_after(revision));
-                        }
+                        unlinking.removal = self.removal(timeline, &closed, RemovalCause::Deleted);
                         timeline.release(closed, &guard);
+                        let revision = self.revision(timeline, last.sequence());
                         taken = Some(take(last, revision));
                         break;
                     }
@@ -213,20 +257,21 @@ where
     ///
     /// A removal takes effect when the timeline is closed, and that succeeds
     /// only in the place of the very version that `keep` has seen. A version
-    /// that came after it is shown to `keep` in its turn.
+    /// that came after it is shown to `keep` in its turn. A key that has expired is not shown,
+    /// and goes without being counted.
     pub(super) fn close_unless(&self, mut keep: impl FnMut(&str, &V) -> bool) -> usize {
         let pinned = self.timelines.pin();
         let mut removed = 0;
         for (key, timeline) in pinned.iter() {
             let key = key.as_str();
-            if let Some(removal) = self.close_one_unless(timeline, |value| keep(key, value)) {
-                removed += 1;
-                drop(Unlink {
-                    map: self,
-                    pinned: &pinned,
-                    key,
-                    removal,
-                });
+            let judge = |head: Head<'_, V>, version: &Version<V>| {
+                if self.has_expired(head) {
+                    return Some(RemovalCause::Expired);
+                }
+                (!keep(key, version.value())).then_some(RemovalCause::Deleted)
+            };
+            if let Some(cause) = self.close_one(&pinned, key, timeline, judge) {
+                removed += usize::from(cause == RemovalCause::Deleted);
             }
         }
         drop(pinned);
@@ -234,41 +279,47 @@ where
         removed
     }
 
-    /// The same for one key that was found. If it was removed here, returns what those who
-    /// watch are to be told, if anybody does.
+    /// Removes one key that was found, if `judge` has a cause. Returns the cause if it was
+    /// removed here.
     ///
     /// A guard for each key, so that what is let go of can be dropped on the way. The
     /// guard ends before the entry is unlinked, which may have to wait.
-    fn close_one_unless(
+    pub(super) fn close_one(
         &self,
+        pinned: &Pinned<'_, V, S>,
+        key: &str,
         timeline: &Timeline<V>,
-        mut keep: impl FnMut(&V) -> bool,
-    ) -> Option<Option<Removal>> {
-        let guard = epochs::enter();
-        let mut head = timeline.latest(&guard);
-        while let Some(version) = head.as_ref() {
-            if keep(version.value()) {
-                break;
-            }
-            match self.close_at(timeline, head, &guard) {
-                Ok(closed) => {
-                    let removal = closed.watched.then(|| {
-                        let revision = self.revision(timeline, version.sequence());
-                        removal_after(revision)
-                    });
-                    timeline.release(closed, &guard);
-                    return Some(removal);
+        mut judge: impl FnMut(Head<'_, V>, &Version<V>) -> Option<RemovalCause>,
+    ) -> Option<RemovalCause> {
+        let (cause, removal) = 'closed: {
+            let guard = epochs::enter();
+            let mut head = timeline.latest(&guard);
+            while let Some(version) = head.as_ref() {
+                let cause = judge(head, version)?;
+                match self.close_at(timeline, head, cause, &guard) {
+                    Ok(closed) => {
+                        let removal = self.removal(timeline, &closed, cause);
+                        timeline.release(closed, &guard);
+                        break 'closed (cause, removal);
+                    }
+                    Err(found) => head = found,
                 }
-                Err(found) => head = found,
             }
-        }
-        None
+            return None;
+        };
+        drop(Unlink {
+            map: self,
+            pinned,
+            key,
+            removal,
+        });
+        Some(cause)
     }
 
     /// A new key takes effect at the insertion. If another thread inserts
     /// first, nothing is lost: the version is handed back, for an
     /// update of that thread's timeline.
-    fn insert_new(
+    fn insert_new<const EXPIRES: bool>(
         &self,
         pinned: &Pinned<'_, V, S>,
         key: SmolStr,
@@ -277,6 +328,9 @@ where
         now: i64,
     ) -> Result<Result<Written, Unpublished<V>>, MapError> {
         let insert = |first| {
+            // With a time to live, as late as can be: what comes before may wait for others.
+            let expiry = self.expiry.as_deref().filter(|_| EXPIRES);
+            let now = expiry.map_or(now, Expiry::now);
             let timeline = Timeline::starting_with(first, words, now);
             match pinned.try_insert(OwnedKey::new(key.clone()), timeline) {
                 Ok(timeline) => Ok(Written {
@@ -290,7 +344,22 @@ where
             None => Ok(insert(first)),
             Some(bound) => {
                 let present = || pinned.get(&BorrowedKey(&key)).is_some();
-                bound.admit(first, insert, present)
+                let mut newcomer = first;
+                let mut has_swept = false;
+                loop {
+                    match bound.admit(newcomer, insert, present) {
+                        Ok(admitted) => return Ok(admitted),
+                        Err(refused) if !has_swept && self.sweep_for_newcomer() => {
+                            newcomer = refused;
+                            has_swept = true;
+                        }
+                        Err(_) => {
+                            return Err(MapError::Full {
+                                max_keys: bound.max_keys(),
+                            });
+                        }
+                    }
+                }
             }
         }
     }
@@ -316,11 +385,53 @@ where
         }
     }
 
+    /// Whether the key with this head, which was found before, has expired by now.
+    fn has_expired(&self, head: Head<'_, V>) -> bool {
+        let expiry = self.expiry.as_deref();
+        expiry.is_some_and(|expiry| expiry.is_over(head, expiry.now()))
+    }
+
+    /// Closes the timeline of a key that has expired, unless another thread comes first.
+    /// To unlink the entry, and to tell those who watch of what this returns, is for the
+    /// caller, once the guard is gone.
+    #[cold]
+    fn close_expired<'g>(
+        &self,
+        timeline: &Timeline<V>,
+        head: Head<'g, V>,
+        guard: &'g Guard,
+    ) -> Option<Removal> {
+        let cause = RemovalCause::Expired;
+        let closed = self.close_at(timeline, head, cause, guard).ok()?;
+        let removal = self.removal(timeline, &closed, cause);
+        timeline.release(closed, guard);
+        removal
+    }
+
+    /// What those who watch are to be told of a timeline that this thread has closed, if
+    /// anybody does.
+    ///
+    /// The removal's revision is the number after the last write's. It belongs to the
+    /// removal: the next timeline's base is at least one above the floor, and the floor has
+    /// the last write's revision.
+    fn removal(
+        &self,
+        timeline: &Timeline<V>,
+        closed: &Closed<V>,
+        cause: RemovalCause,
+    ) -> Option<Removal> {
+        closed.watched.then(|| {
+            let revision = self.revision(timeline, closed.sequence() + 1);
+            Removal { revision, cause }
+        })
+    }
+
     /// Closes a timeline in the place of `head`, and takes account of the key that is gone.
     fn close_at<'g>(
         &self,
         timeline: &Timeline<V>,
         head: Head<'g, V>,
+        cause: RemovalCause,
         guard: &'g Guard,
     ) -> Result<Closed<V>, Head<'g, V>> {
         let close = || timeline.close_at(head, &self.revision_floor, guard);
@@ -328,7 +439,8 @@ where
             Some(bound) => bound.dismiss(close),
             None => close(),
         }?;
-        self.tally.removed(closed.sequence(), &self.retention);
+        self.tally
+            .removed(cause, closed.sequence(), &self.retention);
         Ok(closed)
     }
 
@@ -367,10 +479,22 @@ where
     }
 
     /// Takes a closed timeline out of the map, and out of memory, whichever thread closed
-    /// it: its removal has taken effect, but may not have got here yet.
-    fn clear_away_if_closed(&self, pinned: &Pinned<'_, V, S>, key: &str, timeline: &Timeline<V>) {
+    /// it: its removal has taken effect, but may not have got here yet. `removal` is what
+    /// those who watch are to be told, if this thread closed it.
+    fn clear_away_if_closed(
+        &self,
+        pinned: &Pinned<'_, V, S>,
+        key: &str,
+        timeline: &Timeline<V>,
+        removal: Option<Removal>,
+    ) {
         if timeline.is_closed() {
-            self.unlink_closed(pinned, key);
+            drop(Unlink {
+                map: self,
+                pinned,
+                key,
+                removal,
+            });
             self.timelines.guard().flush();
         }
     }
@@ -384,19 +508,9 @@ where
     /// any more. Otherwise the entries, and the keys in them, would stay in memory
     /// until this thread has unlinked enough of them to make a batch, and the
     /// versions until it has made enough guards.
-    fn reclaim(&self) {
+    pub(super) fn reclaim(&self) {
         self.timelines.guard().flush();
         epochs::drive();
-    }
-}
-
-/// The removal of a key whose last write had that revision. The number in between belongs to
-/// it: the next timeline's base is at least one above the floor, and the floor has this
-/// revision.
-fn removal_after(revision: Revision) -> Removal {
-    Removal {
-        revision: Revision::from(u64::from(revision) + 1),
-        cause: RemovalCause::Deleted,
     }
 }
 

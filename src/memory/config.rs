@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::spans::UserIdField;
 use super::{MemoryStore, Shared};
@@ -112,6 +113,38 @@ impl<S> MemoryStoreBuilder<S> {
         self
     }
 
+    /// Has a user expire whose latest snapshot was written `time_to_live` ago or longer, 1 ms
+    /// to [`MAX_TIME_TO_LIVE`](crate::MAX_TIME_TO_LIVE). Without this call none does.
+    ///
+    /// By the time of the write, and not by the time in the snapshot. From that moment on
+    /// nobody is there, for every read and every condition.
+    /// [`HistoryMapBuilder::time_to_live`](crate::HistoryMapBuilder::time_to_live) tells
+    /// what it means and costs; most of all, states are not mirrored then. Memory is freed by
+    /// [`sweep`](MemoryStore::sweep), or by the future of `sweep_every` (feature `sweep`).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use attuned_store::{ConfigError, MemoryStore};
+    ///
+    /// let half_an_hour = Duration::from_secs(30 * 60);
+    /// let store = MemoryStore::builder().time_to_live(half_an_hour).build()?;
+    /// # assert!(store.is_empty());
+    /// let refused = MemoryStore::builder().time_to_live(Duration::ZERO).build();
+    /// assert_eq!(refused.unwrap_err(), ConfigError::TimeToLiveZero);
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    pub fn time_to_live(mut self, time_to_live: Duration) -> Self {
+        self.settings.time_to_live = Some(time_to_live);
+        self
+    }
+
+    /// Takes the time from a clock that a test sets.
+    #[cfg(attuned_loom)]
+    pub fn clock(mut self, clock: crate::sync::SetClock) -> Self {
+        self.settings.clock = crate::clock::Clock::set_by(clock);
+        self
+    }
+
     /// How a user's id appears on tracing spans. Default: [`UserIdField::Hash`].
     pub fn user_id_field(mut self, field: UserIdField) -> Self {
         self.user_id_field = field;
@@ -150,6 +183,8 @@ impl<S: BuildHasher + Send + Sync> MemoryStoreBuilder<S> {
             keeps_history: self.settings.history.is_some(),
             users: self.settings.build()?,
             user_id_field: self.user_id_field,
+            #[cfg(feature = "sweep")]
+            end: super::sweep::End::default(),
         })))
     }
 }

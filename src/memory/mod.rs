@@ -5,10 +5,13 @@ mod config;
 mod contract;
 mod listing;
 mod spans;
+#[cfg(feature = "sweep")]
+mod sweep;
 
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::map::{DefaultHashBuilder, HistoryMap, Mirrored, Stats, View};
 use crate::patch::{Patch, Patched};
@@ -84,7 +87,8 @@ pub use self::spans::UserIdField;
 ///
 /// A state is *large* if its axes take more than 40 bytes
 /// ([Memory](StateSnapshot#memory)). Others are mirrored: read by loads alone from the entry
-/// of the user. A reader that comes while that copy is being renewed
+/// of the user, unless the store has a [time to live](MemoryStoreBuilder::time_to_live).
+/// A reader that comes while that copy is being renewed
 /// looks again, at most 16 times, and then reads the state like a large one. The same goes
 /// for reads after two writes of a user that met there, until the next one.
 pub struct MemoryStore<S = DefaultHashBuilder>(Arc<Shared<S>>)
@@ -98,6 +102,9 @@ struct Shared<S: BuildHasher + Send + Sync> {
     /// If not, histories are empty: the latest state alone is no history.
     keeps_history: bool,
     user_id_field: UserIdField,
+    /// Dropped with the store.
+    #[cfg(feature = "sweep")]
+    end: sweep::End,
 }
 
 impl MemoryStore {
@@ -433,13 +440,28 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
         self.users().retain(keep)
     }
 
-    /// Removes each user whose latest state is older than `unix_ms`, in
-    /// milliseconds since the Unix epoch, and returns how many those were.
+    /// Removes each user whose latest state was written `age` ago or longer, latest and
+    /// history together, and returns how many those were. As
+    /// [`HistoryMap::expire_older_than`]: by the time of the write, not by the time in the
+    /// state, and nothing is lost that is written meanwhile.
     ///
-    /// By the timestamp in the state, and free of races like
-    /// [`retain`](Self::retain), of which it is a case.
-    pub fn expire_before(&self, unix_ms: i64) -> usize {
-        self.retain(|_, state| state.updated_at_unix_ms() >= unix_ms)
+    /// ```
+    /// # use attuned_store::{MemoryStore, StateSnapshot, StoreError};
+    /// use std::time::Duration;
+    ///
+    /// # let store = MemoryStore::default();
+    /// store.insert(StateSnapshot::builder().user_id("ada").updated_at(0).build()?)?;
+    /// assert_eq!(store.expire_older_than(Duration::from_secs(3600)), 0);
+    /// # Ok::<(), StoreError>(())
+    /// ```
+    pub fn expire_older_than(&self, age: Duration) -> usize {
+        self.users().expire_older_than(age)
+    }
+
+    /// Takes every user out whose [time to live](MemoryStoreBuilder::time_to_live) is over,
+    /// and returns how many those were: 0 if the store has none. As [`HistoryMap::sweep`].
+    pub fn sweep(&self) -> usize {
+        self.users().sweep()
     }
 
     /// Removes all users, as by [`retain`](Self::retain) of none of them.
@@ -459,7 +481,8 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
         self.users().keys()
     }
 
-    /// How many users there are. Under concurrent changes an estimate.
+    /// How many users there are. Under concurrent changes an estimate. Counts users who have
+    /// expired and were not taken out yet, as [`HistoryMap::len`].
     #[must_use]
     pub fn len(&self) -> usize {
         self.users().len()
@@ -506,6 +529,7 @@ impl<S: BuildHasher + Send + Sync> fmt::Debug for MemoryStore<S> {
             .field("users", &self.len())
             .field("history", &history)
             .field("max_users", &self.users().max_keys())
+            .field("time_to_live", &self.users().time_to_live())
             .field("user_id_field", &self.0.user_id_field)
             .finish()
     }

@@ -39,6 +39,22 @@ enum Phase {
     Running,
     /// It is about to end, and they are gone or about to go.
     Ending,
+    /// No thread is like that.
+    Unreached,
+}
+
+/// Whether a read can go the quick way: never, or in a thread that is running. One
+/// comparison for both questions, because every read asks them.
+pub(crate) struct Quick(Phase);
+
+impl Quick {
+    pub(crate) const NEVER: Self = Self(Phase::Unreached);
+    pub(crate) const IF_RUNNING: Self = Self(Phase::Running);
+
+    #[inline]
+    pub(crate) fn holds(&self) -> bool {
+        PHASE.get() == self.0
+    }
 }
 
 thread_local! {
@@ -125,7 +141,7 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 pub(crate) fn usable(touch_map: impl FnOnce()) -> bool {
     match PHASE.get() {
         Phase::Running => true,
-        Phase::Ending => false,
+        Phase::Ending | Phase::Unreached => false,
         Phase::New => begin(touch_map),
     }
 }

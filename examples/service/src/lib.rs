@@ -39,4 +39,3 @@ pub use app::App;
 pub use extract::MAX_BODY_BYTES;
 pub use serve::serve;
 pub use settings::Settings;
-pub use sweep::forget_written_before;

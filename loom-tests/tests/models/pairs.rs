@@ -103,7 +103,11 @@ fn kind(operation: Operation) -> Kind {
         | Operation::UpsertIfAbsent(_)
         | Operation::UpsertIfSeen(_)
         | Operation::Update(_) => Kind::OnRevision,
-        Operation::Delete(_) | Operation::DeleteIfSeen(_) | Operation::ExpireOld => Kind::Removal,
+        Operation::Delete(_)
+        | Operation::DeleteIfSeen(_)
+        | Operation::ExpireOld
+        | Operation::TimePasses
+        | Operation::Sweep => Kind::Removal,
     }
 }
 

@@ -6,8 +6,9 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use attuned_store::sync::{chained_drops, forget_counts, live_values};
+use attuned_store::sync::{SetClock, chained_drops, forget_counts, live_values};
 use attuned_store::{
     Expected, MemoryStore, State, StateSnapshot, StateStore, StoreError, VersionRange,
 };
@@ -21,7 +22,14 @@ pub enum Start {
     Absent,
     Deleted,
     Versions(usize),
+    /// So many versions, whose time to live is over.
+    Expired(usize),
 }
+
+/// In ticks of the clock, in programs that are about time. Two, and what is there at the
+/// start has one left: so the next tick ends its time, and not that of what a thread writes
+/// just before.
+const TIME_TO_LIVE: u8 = 2;
 
 /// Which snapshots the mirror holds. Its stand-in wants the first version of a timeline to
 /// be one of them if any is.
@@ -57,6 +65,7 @@ impl Program {
         let start = match self.start {
             Start::Absent => "absent".to_owned(),
             Start::Deleted => "deleted".to_owned(),
+            Start::Expired(versions) => format!("{versions} expired"),
             Start::Versions(1) => "one version".to_owned(),
             Start::Versions(versions) if versions < self.retention => {
                 format!("{versions} versions")
@@ -93,6 +102,13 @@ impl Program {
             self.retention,
             threads.join(" | ")
         )
+    }
+
+    /// Whether the store has a time to live.
+    fn is_about_time(&self) -> bool {
+        let mut operations = self.threads.iter().flatten();
+        matches!(self.start, Start::Expired(_))
+            || operations.any(|operation| operation.is_about_time())
     }
 
     /// Whether it keeps to [`Sizes::Mixed`].
@@ -134,19 +150,27 @@ impl Program {
         if let Some(max_users) = self.max_users {
             builder = builder.max_users(max_users);
         }
-        let store = builder.build().expect("a valid configuration");
         let run = Run {
             sizes: self.sizes,
             ..Run::default()
         };
+        let time_to_live = self.is_about_time().then_some(TIME_TO_LIVE);
+        if let Some(time_to_live) = time_to_live {
+            builder = builder
+                .time_to_live(Duration::from_millis(time_to_live.into()))
+                .clock(run.time.clone());
+        }
+        let store = builder.build().expect("a valid configuration");
         let mut seen = Expected::Absent;
 
-        let mut start = Specification::new(self.retention, self.max_users);
+        let time_to_live = time_to_live.map(i64::from);
+        let mut start = Specification::new(self.retention, self.max_users, time_to_live);
         for (index, operation) in self.preparation().into_iter().enumerate() {
             let value = -1 - index as Value;
-            let outcome = perform(&store, operation, value, self.sizes, &mut seen);
+            let at = run.time.peek();
+            let outcome = perform(&store, &run, operation, value, &mut seen);
             assert!(
-                start.apply(operation, value, &outcome),
+                start.apply(operation, value, &outcome, at),
                 "{operation}: {outcome:?}"
             );
         }
@@ -160,14 +184,27 @@ impl Program {
             }
             self.run_threads(&store, &run, seen);
             let observed = run.observed();
-            let Some(end) = start.after(&observed) else {
+            // What has expired may have been taken out on the way, or not.
+            if self.is_about_time() {
+                store.sweep();
+            }
+            let (live, entries) = (live_values(), store.len());
+            // A write may be explained as one before a time to live ended, and as one after
+            // it, and that makes a difference to what is kept.
+            let fits = |end: &Specification| {
+                let end = end.swept();
+                end.owned().contains(&live) && end.users() == entries
+            };
+            let explained = start.after(&observed, &fits);
+            let Some(end) = explained.or_else(|| start.after(&observed, &|_| true)) else {
                 panic!(
                     "no sequential order explains what was seen.\n{}\nfrom {start:?}:\n{}",
                     self.name(),
                     describe(&observed)
                 );
             };
-            let (live, owned) = (live_values(), end.owned());
+            let end = end.swept();
+            let owned = end.owned();
             assert!(
                 owned.contains(&live),
                 "the store owns {live} snapshots, where {owned:?} may be: {}\n{}",
@@ -175,7 +212,7 @@ impl Program {
                 describe(&observed)
             );
             assert_eq!(
-                store.len(),
+                entries,
                 end.users(),
                 "the map holds entries of others than its users: {}\n{}",
                 self.name(),
@@ -243,7 +280,9 @@ impl Program {
                 Operation::GetVersioned(User::Ada),
                 Operation::Delete(User::Ada),
             ],
-            Start::Versions(versions) => vec![Operation::Upsert(User::Ada); versions],
+            Start::Versions(versions) | Start::Expired(versions) => {
+                vec![Operation::Upsert(User::Ada); versions]
+            }
         };
         if self.with_grace {
             preparation.extend([
@@ -254,6 +293,11 @@ impl Program {
         if self.with_grace || operations().any(|operation| operation.is_conditional()) {
             preparation.push(Operation::GetVersioned(User::Ada));
         }
+        let ticks = match self.start {
+            Start::Expired(_) => TIME_TO_LIVE,
+            _ => u8::from(self.is_about_time()),
+        };
+        preparation.extend((0..ticks).map(|_| Operation::TimePasses));
         preparation
     }
 }
@@ -264,6 +308,8 @@ impl Program {
 struct Run {
     sizes: Sizes,
     clock: Arc<AtomicUsize>,
+    /// The clock of the store, if it has a time to live. This one loom sees.
+    time: SetClock,
     observed: Arc<Mutex<Vec<Observed>>>,
 }
 
@@ -278,7 +324,8 @@ impl Run {
         for (index, &operation) in operations.iter().enumerate() {
             let value = (10 * thread + index) as Value;
             let called = self.clock.fetch_add(1, Ordering::SeqCst);
-            let outcome = perform(store, operation, value, self.sizes, &mut seen);
+            let called_at = self.time.peek();
+            let outcome = perform(store, self, operation, value, &mut seen);
             let returned = self.clock.fetch_add(1, Ordering::SeqCst);
             self.observed
                 .lock()
@@ -290,6 +337,7 @@ impl Run {
                     outcome,
                     called,
                     returned,
+                    called_at,
                 });
         }
     }
@@ -306,13 +354,13 @@ impl Run {
 /// `seen` is what this thread knows of the user that it writes conditionally.
 fn perform(
     memory: &MemoryStore,
+    run: &Run,
     operation: Operation,
     value: Value,
-    sizes: Sizes,
     seen: &mut Expected,
 ) -> Outcome {
     let store: &dyn StateStore = memory;
-    let is_small = match sizes {
+    let is_small = match run.sizes {
         Sizes::Large => false,
         Sizes::Small => true,
         // Every other one, in the order of the threads, and of each thread.
@@ -353,6 +401,11 @@ fn perform(
         Operation::ExpireOld => {
             Outcome::Expired(memory.retain(|_, state| state.updated_at_unix_ms() >= 0))
         }
+        Operation::TimePasses => {
+            run.time.advance(1);
+            Outcome::Passed
+        }
+        Operation::Sweep => Outcome::Swept(memory.sweep()),
         Operation::Update(user) => {
             let mut latest = None;
             let updated = memory.update(user.id(), |current| {

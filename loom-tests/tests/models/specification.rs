@@ -51,6 +51,10 @@ pub enum Operation {
     /// Conditional removal: of all users whose latest snapshot is one of those
     /// from the start.
     ExpireOld,
+    /// The clock goes on by one tick.
+    TimePasses,
+    /// Takes out whatever has expired.
+    Sweep,
 }
 
 impl Operation {
@@ -68,7 +72,7 @@ impl Operation {
             | Self::UpsertIfSeen(user)
             | Self::Update(user)
             | Self::DeleteIfSeen(user) => Some(user),
-            Self::ExpireOld => None,
+            Self::ExpireOld | Self::TimePasses | Self::Sweep => None,
         }
     }
 
@@ -86,8 +90,17 @@ impl Operation {
     pub fn removes(self) -> bool {
         matches!(
             self,
-            Self::Delete(_) | Self::DeleteIfSeen(_) | Self::ExpireOld
+            Self::Delete(_)
+                | Self::DeleteIfSeen(_)
+                | Self::ExpireOld
+                | Self::TimePasses
+                | Self::Sweep
         )
+    }
+
+    /// Whether it is of a store with a time to live.
+    pub fn is_about_time(self) -> bool {
+        matches!(self, Self::TimePasses | Self::Sweep)
     }
 }
 
@@ -106,6 +119,8 @@ impl fmt::Display for Operation {
             Self::Update(user) => ("update", user),
             Self::DeleteIfSeen(user) => ("delete as seen", user),
             Self::ExpireOld => return f.write_str("retain"),
+            Self::TimePasses => return f.write_str("time passes"),
+            Self::Sweep => return f.write_str("sweep"),
         };
         match user {
             User::Ada => f.write_str(name),
@@ -140,6 +155,8 @@ pub enum Outcome {
     Since(Expected, Vec<(Value, Revision)>),
     Deleted(bool),
     Expired(usize),
+    Passed,
+    Swept(usize),
 }
 
 /// An operation as it happened: what it wrote, what it returned, and when it
@@ -152,6 +169,8 @@ pub struct Observed {
     pub outcome: Outcome,
     pub called: usize,
     pub returned: usize,
+    /// What the clock of the store showed when it was called.
+    pub called_at: i64,
 }
 
 /// A store as a user thinks of it: a list for each user.
@@ -159,6 +178,10 @@ pub struct Observed {
 pub struct Specification {
     retention: usize,
     max_users: Option<usize>,
+    /// How long a user lives, in ticks of the clock, if there is an end to it.
+    time_to_live: Option<i64>,
+    now: i64,
+    /// Those who have expired are among them until somebody takes them out.
     users: BTreeMap<User, Life>,
     /// The last revision of each user that was seen, and whose it was.
     revisions: BTreeMap<User, (Revision, Value)>,
@@ -172,44 +195,66 @@ struct Life {
     /// Newest first.
     history: VecDeque<Value>,
     writes: usize,
+    /// When the latest was written.
+    written_at: i64,
 }
 
 impl Specification {
-    pub fn new(retention: usize, max_users: Option<usize>) -> Self {
+    pub fn new(retention: usize, max_users: Option<usize>, time_to_live: Option<i64>) -> Self {
         Self {
             retention,
             max_users,
+            time_to_live,
+            now: 0,
             users: BTreeMap::new(),
             revisions: BTreeMap::new(),
             seen: BTreeMap::new(),
         }
     }
 
-    /// Applies an operation; whether it can have had this outcome.
-    pub fn apply(&mut self, operation: Operation, value: Value, outcome: &Outcome) -> bool {
+    /// Applies an operation; whether it can have had this outcome. What it writes, it
+    /// writes with the time `at`.
+    pub fn apply(
+        &mut self,
+        operation: Operation,
+        value: Value,
+        outcome: &Outcome,
+        at: i64,
+    ) -> bool {
         match operation {
-            Operation::Upsert(user) => {
-                let expected = if self.has_room_for(user) {
-                    self.write(user, value);
-                    Outcome::Upserted
-                } else {
-                    Outcome::Refused
-                };
-                *outcome == expected
-            }
+            Operation::Upsert(user) => match outcome {
+                Outcome::Upserted => {
+                    let may_come = self.may_come(user);
+                    self.write(user, value, at);
+                    may_come
+                }
+                Outcome::Refused => self.may_be_refused(user),
+                _ => false,
+            },
             Operation::UpsertIfAbsent(user) | Operation::UpsertIfSeen(user) => {
-                self.apply_conditional(user, value, outcome)
+                self.apply_conditional(user, value, outcome, at)
             }
             Operation::ExpireOld => {
+                self.sweep();
                 let before = self.users.len();
                 self.users
                     .retain(|_, life| life.history.front().is_some_and(|&latest| latest >= 0));
                 *outcome == Outcome::Expired(before - self.users.len())
             }
+            Operation::TimePasses => {
+                self.now += 1;
+                *outcome == Outcome::Passed
+            }
+            // Another operation may have taken some of them out on its way, whose effect
+            // is yet to come.
+            Operation::Sweep => {
+                let expired = self.sweep();
+                matches!(*outcome, Outcome::Swept(users) if users <= expired)
+            }
             Operation::Update(user) => match *outcome {
                 Outcome::Updated(latest, revision) => {
                     let seen = latest == self.latest(user);
-                    self.write(user, value);
+                    self.write(user, value, at);
                     seen && self.admits(user, value, revision)
                 }
                 _ => false,
@@ -224,33 +269,31 @@ impl Specification {
                 _ => false,
             },
             Operation::GetHistory(user, limit) => {
-                let lives = self.users.get(&user).into_iter();
-                let history = lives.flat_map(|life| &life.history);
+                let history = self.there(user).into_iter();
+                let history = history.flat_map(|life| &life.history);
                 *outcome == Outcome::History(history.take(limit).copied().collect())
             }
             Operation::GetOldest(user, limit) => {
-                let lives = self.users.get(&user).into_iter();
-                let oldest_first = lives.flat_map(|life| life.history.iter().rev());
+                let history = self.there(user).into_iter();
+                let oldest_first = history.flat_map(|life| life.history.iter().rev());
                 *outcome == Outcome::History(oldest_first.take(limit).copied().collect())
             }
             Operation::GetSince(user) => match outcome {
                 Outcome::Since(seen, versions) => self.admits_since(user, *seen, versions),
                 _ => false,
             },
-            Operation::Delete(user) => {
-                *outcome == Outcome::Deleted(self.users.remove(&user).is_some())
-            }
+            Operation::Delete(user) => *outcome == Outcome::Deleted(self.remove(user)),
         }
     }
 
-    fn apply_conditional(&mut self, user: User, value: Value, outcome: &Outcome) -> bool {
+    fn apply_conditional(&mut self, user: User, value: Value, outcome: &Outcome, at: i64) -> bool {
         match *outcome {
             Outcome::Written(expected, revision) => {
-                let admitted = self.is_as_expected(user, expected);
-                self.write(user, value);
+                let admitted = self.is_as_expected(user, expected) && self.may_come(user);
+                self.write(user, value, at);
                 admitted && self.admits(user, value, revision)
             }
-            Outcome::Refused => !self.has_room_for(user),
+            Outcome::Refused => self.may_be_refused(user),
             Outcome::Conflict(expected, actual) => self.admits_conflict(user, expected, actual),
             _ => false,
         }
@@ -260,7 +303,7 @@ impl Specification {
         match *outcome {
             Outcome::Removed(expected, removed) => {
                 let admitted = self.is_as_expected(user, expected);
-                admitted && self.users.remove(&user).is_some() == removed
+                admitted && self.remove(user) == removed
             }
             Outcome::Conflict(expected, actual) => self.admits_conflict(user, expected, actual),
             _ => false,
@@ -297,8 +340,8 @@ impl Specification {
     /// What comes after the version that was seen, or all if nobody was, or if that version
     /// is not kept any more.
     fn admits_since(&mut self, user: User, seen: Expected, versions: &[(Value, Revision)]) -> bool {
-        let lives = self.users.get(&user).into_iter();
-        let history: Vec<Value> = lives.flat_map(|life| &life.history).copied().collect();
+        let there = self.there(user).into_iter();
+        let history: Vec<Value> = there.flat_map(|life| &life.history).copied().collect();
         let last = match seen {
             Expected::At(revision) => self.seen.get(&(user, revision)),
             Expected::Any | Expected::Absent => None,
@@ -321,20 +364,68 @@ impl Specification {
         falling && newer && agreed && newest
     }
 
-    fn has_room_for(&self, user: User) -> bool {
-        let is_full = self.max_users.is_some_and(|max| self.users.len() >= max);
-        !is_full || self.users.contains_key(&user)
+    /// Whether there is room for the user, once nobody is in the way who has expired.
+    fn may_come(&self, user: User) -> bool {
+        let present = self.users.values().filter(|life| !self.is_over(life));
+        self.max_users.is_none_or(|max| present.count() < max) || self.there(user).is_some()
     }
 
-    fn write(&mut self, user: User, value: Value) {
+    /// Whether there is no room for the user, as long as those who have expired are in the
+    /// way.
+    fn may_be_refused(&self, user: User) -> bool {
+        let is_full = self.max_users.is_some_and(|max| self.users.len() >= max);
+        is_full && self.there(user).is_none()
+    }
+
+    fn write(&mut self, user: User, value: Value, at: i64) {
+        if self.there(user).is_none() {
+            self.users.remove(&user);
+            if self.max_users.is_some_and(|max| self.users.len() >= max) {
+                self.sweep();
+            }
+        }
         let life = self.users.entry(user).or_default();
         life.writes += 1;
+        life.written_at = at.max(life.written_at);
         life.history.push_front(value);
         life.history.truncate(self.retention);
     }
 
+    /// Whether there was somebody to remove.
+    fn remove(&mut self, user: User) -> bool {
+        let was_there = self.there(user).is_some();
+        self.users.remove(&user);
+        was_there
+    }
+
+    /// Takes out those who have expired, and returns how many those were.
+    fn sweep(&mut self) -> usize {
+        let before = self.users.len();
+        let users = std::mem::take(&mut self.users);
+        let present = users.into_iter().filter(|(_, life)| !self.is_over(life));
+        self.users = present.collect();
+        before - self.users.len()
+    }
+
+    /// The same without those who have expired.
+    pub fn swept(&self) -> Self {
+        let mut swept = self.clone();
+        swept.sweep();
+        swept
+    }
+
+    fn is_over(&self, life: &Life) -> bool {
+        let time_to_live = self.time_to_live;
+        time_to_live.is_some_and(|time_to_live| self.now - life.written_at >= time_to_live)
+    }
+
+    /// The user, if there and not expired.
+    fn there(&self, user: User) -> Option<&Life> {
+        self.users.get(&user).filter(|life| !self.is_over(life))
+    }
+
     fn latest(&self, user: User) -> Option<Value> {
-        self.users.get(&user)?.history.front().copied()
+        self.there(user)?.history.front().copied()
     }
 
     /// What revision a write has is for the store to choose, but it is greater
@@ -362,10 +453,11 @@ impl Specification {
     }
 
     /// The specification after some order of these operations that respects
-    /// real time and explains every outcome; `None` if there is no such order.
-    pub fn after(&self, observed: &[Observed]) -> Option<Self> {
+    /// real time and explains every outcome, and that `fits`; `None` if there is no such
+    /// order.
+    pub fn after(&self, observed: &[Observed], fits: &dyn Fn(&Self) -> bool) -> Option<Self> {
         if observed.is_empty() {
-            return Some(self.clone());
+            return fits(self).then(|| self.clone());
         }
         (0..observed.len()).find_map(|first| {
             let candidate = &observed[first];
@@ -379,11 +471,17 @@ impl Specification {
             if others.iter().any(|other| other.returned < candidate.called) {
                 return None;
             }
-            let mut next = self.clone();
-            if !next.apply(candidate.operation, candidate.value, &candidate.outcome) {
-                return None;
-            }
-            next.after(&others)
+            // The store's clock was read at some time during the call.
+            (candidate.called_at.min(self.now)..=self.now).find_map(|at| {
+                let mut next = self.clone();
+                let Observed {
+                    operation, value, ..
+                } = *candidate;
+                if !next.apply(operation, value, &candidate.outcome, at) {
+                    return None;
+                }
+                next.after(&others, fits)
+            })
         })
     }
 }

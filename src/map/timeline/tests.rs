@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod expiry;
+
 use super::*;
 use crate::sync::{slack, stride};
 
@@ -178,7 +180,8 @@ impl Key {
 
     fn walk<T>(&self, limit: usize, take: impl FnMut(&Version<Value>) -> T) -> Vec<T> {
         let guard = epochs::enter();
-        self.timeline.history(limit, &self.retention, &guard, take)
+        self.timeline
+            .history(limit, &self.retention, None, &guard, take)
     }
 
     /// The sequences of the versions that the links lead to: what a reader meets in a

@@ -36,6 +36,18 @@ impl fmt::Debug for Guard {
     }
 }
 
+/// For the type of that name.
+pub struct Quick(bool);
+
+impl Quick {
+    pub const NEVER: Self = Self(false);
+    pub const IF_RUNNING: Self = Self(true);
+
+    pub fn holds(&self) -> bool {
+        self.0
+    }
+}
+
 /// For the function of that name. No thread of a model begins while it ends.
 pub fn usable(_touch_map: impl FnOnce()) -> bool {
     true

@@ -41,6 +41,7 @@
 //! anchors. Of the real numbers the unit tests of the timeline make sure.
 
 mod atomic_shared;
+mod clock;
 pub mod epochs;
 mod kept;
 mod map;
@@ -60,6 +61,7 @@ pub use loom::sync::{
     atomic::{Ordering, fence},
 };
 
+pub use clock::SetClock;
 pub use epochs::{
     AtomicShared, Guard, Ptr, Shared, Tag, chained_drops, forget_counts, live_values,
 };
@@ -76,7 +78,7 @@ pub use queue::{ArrayQueue, slack, stride};
 pub const SHARDS: usize = 1;
 
 /// A point at which loom can interleave other threads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Step(AtomicUsize);
 
 impl Step {

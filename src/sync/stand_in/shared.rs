@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::atomic_shared::Tag;
 use super::epochs::Guard;
 use super::{Step, Unseen, lock};
 
@@ -97,7 +98,7 @@ impl<T: 'static> Shared<T> {
 
 impl<T> Shared<T> {
     pub fn get_guarded_ptr<'g>(&self, guard: &'g Guard) -> Ptr<'g, T> {
-        Ptr(Some((self.0.keep)(&self.0, guard)))
+        Ptr(Some((self.0.keep)(&self.0, guard)), Tag::None)
     }
 
     pub fn get_guarded_ref<'g>(&self, guard: &'g Guard) -> &'g T {
@@ -140,15 +141,25 @@ impl<T: fmt::Debug> fmt::Debug for Shared<T> {
 }
 
 /// For `sdd::Ptr`.
-pub struct Ptr<'g, T>(Option<&'g Arc<Node<T>>>);
+pub struct Ptr<'g, T>(Option<&'g Arc<Node<T>>>, Tag);
 
 impl<'g, T> Ptr<'g, T> {
     pub fn null() -> Self {
-        Self(None)
+        Self(None, Tag::None)
     }
 
-    pub(super) fn to(shared: Option<&Shared<T>>, guard: &'g Guard) -> Self {
-        shared.map_or_else(Self::null, |shared| shared.get_guarded_ptr(guard))
+    pub(super) fn to((shared, tag): &(Option<Shared<T>>, Tag), guard: &'g Guard) -> Self {
+        let kept = |shared: &Shared<T>| (shared.0.keep)(&shared.0, guard);
+        Self(shared.as_ref().map(kept), *tag)
+    }
+
+    /// To what is in a place, as long as nobody can change that.
+    pub(super) fn lent((shared, tag): &'g (Option<Shared<T>>, Tag)) -> Self {
+        Self(shared.as_ref().map(|shared| &shared.0), *tag)
+    }
+
+    pub fn tag(&self) -> Tag {
+        self.1
     }
 
     pub fn is_null(&self) -> bool {
@@ -182,11 +193,12 @@ impl<T> Copy for Ptr<'_, T> {}
 /// No other value can have got the address in between: the guard keeps this one.
 impl<T> PartialEq for Ptr<'_, T> {
     fn eq(&self, other: &Self) -> bool {
-        match (self.0, other.0) {
-            (Some(this), Some(other)) => Arc::ptr_eq(this, other),
-            (None, None) => true,
-            _ => false,
-        }
+        self.1 == other.1
+            && match (self.0, other.0) {
+                (Some(this), Some(other)) => Arc::ptr_eq(this, other),
+                (None, None) => true,
+                _ => false,
+            }
     }
 }
 

@@ -3,9 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use attuned_store::{MemoryStore, StateSnapshot};
 use serde_json::json;
-use state_service::forget_written_before;
 
 use crate::client::warmth;
 use crate::server::{Running, eventually};
@@ -39,30 +37,4 @@ fn the_service_keeps_who_is_not_old_enough() {
         assert_eq!(client.get("/users/ada").status, 200);
         server.stop();
     }
-}
-
-#[test]
-fn a_sweep_goes_by_the_time_of_the_write() {
-    let memory = MemoryStore::default();
-    let write = |id, updated_at| {
-        let snapshot = StateSnapshot::builder()
-            .user_id(id)
-            .updated_at(updated_at)
-            .build()
-            .expect("a valid snapshot");
-        memory.insert(snapshot).expect("room");
-        memory.get_versioned(id).expect("it was written").written_at
-    };
-    let old = write("ada", i64::MAX);
-    let mut new = old;
-    while new == old {
-        thread::sleep(Duration::from_millis(1));
-        new = write("grace", 0);
-    }
-    assert_eq!(forget_written_before(&memory, old), 0);
-    assert_eq!(forget_written_before(&memory, new), 1);
-    assert_eq!(memory.user_ids(), ["grace"]);
-    assert_eq!(forget_written_before(&memory, i64::MAX), 1);
-    assert_eq!(forget_written_before(&memory, i64::MAX), 0);
-    assert!(memory.is_empty());
 }

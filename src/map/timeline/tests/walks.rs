@@ -10,8 +10,9 @@ impl Key {
     fn walk_to(&self, end: u64, limit: usize, mut step: impl FnMut(u64)) -> Vec<u64> {
         let guard = epochs::enter();
         let ends = |version: &Version<Value>| version.sequence() <= end;
+        let extent = Extent { limit, room: 1 };
         self.timeline
-            .walk(limit, 1, &self.retention, &guard, ends, |version| {
+            .walk(extent, &self.retention, None, &guard, ends, |version| {
                 step(version.sequence());
                 version.sequence()
             })
