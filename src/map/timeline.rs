@@ -52,11 +52,12 @@
 //! [`Anchors::add`] names.
 
 mod expiry;
+mod revision;
+mod walk;
 
 use std::mem;
 
 use super::eviction::Anchors;
-use super::expiry::Expiry;
 use super::retention::Retention;
 use super::small_value::{WORDS, Words};
 use super::version::{Unpublished, Version, let_go};
@@ -65,6 +66,8 @@ use crate::sync::{
 };
 
 pub(super) use self::expiry::is_sealed;
+pub(super) use self::revision::RevisionFloor;
+pub(super) use self::walk::Extent;
 
 /// The newest version as it was found at the head; null if the timeline was closed. What
 /// leaves this module has taken effect.
@@ -86,23 +89,6 @@ pub(super) struct Published {
     pub(super) written_at: i64,
     /// Whether somebody watches, whom the writer is to tell.
     pub(super) watched: bool,
-}
-
-/// How far a walk over versions goes.
-#[derive(Clone, Copy)]
-pub(super) struct Extent {
-    /// At most over so many.
-    pub(super) limit: usize,
-    /// For how many of them there is to be room at once.
-    pub(super) room: usize,
-}
-
-impl Extent {
-    /// For a walk that nothing else is to end.
-    fn exactly(limit: usize) -> Self {
-        let room = limit;
-        Self { limit, room }
-    }
 }
 
 /// A write that was not made, because something else than expected was found in the place
@@ -353,127 +339,6 @@ impl<V: 'static> Timeline<V> {
         }
     }
 
-    /// The newest versions, newest first, as `take` makes them: as many as there are, at
-    /// most `limit` and at most as many as are kept. Empty if the timeline is closed or the
-    /// key has expired.
-    ///
-    /// A [walk](Self::walk) without an end of its own.
-    #[inline]
-    pub(super) fn history<'g, T>(
-        &self,
-        limit: usize,
-        retention: &Retention,
-        expiry: Option<&Expiry>,
-        guard: &'g Guard,
-        take: impl FnMut(&'g Version<V>) -> T,
-    ) -> Vec<T> {
-        let extent = Extent::exactly(limit);
-        self.walk(extent, retention, expiry, guard, |_| false, take)
-    }
-
-    /// The newest versions like [`history`](Self::history), down to the first one of which
-    /// `ends` is true, that one included.
-    ///
-    /// `ends` must be true of every version that is older than one of which it is true.
-    ///
-    /// Takes effect like [`present`](Self::present), at the last load of the head: a link
-    /// leads to the same version until it is cut, so what the walk meets is the history
-    /// that ends with the version found there, or its newer part.
-    ///
-    /// The one thing that can go wrong is that writers cut off the tail that the
-    /// walk is heading for. A history shorter than its head's sequence implies
-    /// was never true at any moment, so it is not returned: the walk starts
-    /// again at the present head. It goes only as far as the version that the
-    /// earlier walk began with, and continues with what that one took. If the earlier
-    /// walk failed at sequence `n`, then `n` had left the window, so a head loaded
-    /// after that needs nothing as old as `n`, and what was taken suffices.
-    /// A repeated walk is thus as long as the number of writes that came in
-    /// between, and a reader that takes a step faster than a writer a write
-    /// catches up.
-    ///
-    /// A walk that comes to its end needs nothing beyond, cut off or not: it is complete
-    /// whatever its length. One that failed has met no version of which `ends` is true, so
-    /// none is true of the versions that are newer, either. The repeated walk therefore
-    /// comes to no end of its own, and is complete with its whole window.
-    #[inline]
-    pub(super) fn walk<'g, T>(
-        &self,
-        extent: Extent,
-        retention: &Retention,
-        expiry: Option<&Expiry>,
-        guard: &'g Guard,
-        ends: impl Fn(&Version<V>) -> bool,
-        mut take: impl FnMut(&'g Version<V>) -> T,
-    ) -> Vec<T> {
-        let mut taken = Vec::new();
-        let mut newest_taken = 0;
-        loop {
-            let head = self.present(expiry, guard);
-            let Some(newest) = head.as_ref() else {
-                return Vec::new();
-            };
-            let shown = newest.sequence().min(retention.versions());
-            let complete = extent
-                .limit
-                .min(usize::try_from(shown).unwrap_or(usize::MAX));
-
-            let mut walk = Vec::with_capacity(complete.min(extent.room));
-            let mut next = Some(newest);
-            while walk.len() < complete
-                && let Some(version) = next
-            {
-                if version.sequence() == newest_taken {
-                    walk.append(&mut taken);
-                    walk.truncate(complete);
-                    break;
-                }
-                walk.push(take(version));
-                if ends(version) {
-                    return walk;
-                }
-                next = version.previous(guard);
-            }
-            if walk.len() == complete {
-                return walk;
-            }
-            taken = walk;
-            newest_taken = newest.sequence();
-        }
-    }
-
-    /// The revision of this timeline's version with that sequence: the same to
-    /// every caller, greater for a later version, and greater than every
-    /// revision of a timeline that this key had before.
-    ///
-    /// A revision is the version's sequence on top of the timeline's base. The
-    /// base is not known when a timeline is made, since a former one of the
-    /// same key may still come and go before this one gets into the map. So the
-    /// first caller fixes it, and that is late enough: to have found
-    /// this timeline, the caller came after it was put into the map, hence after the
-    /// former one was taken out, hence after it was closed, hence after `floor`
-    /// was raised to the last revision that it ever had.
-    #[inline]
-    pub(super) fn revision(&self, sequence: u64, floor: &RevisionFloor) -> u64 {
-        self.revision_base(floor) + sequence
-    }
-
-    /// What a sequence needs to be a revision.
-    #[inline]
-    pub(super) fn revision_base(&self, floor: &RevisionFloor) -> u64 {
-        match self.revision_base.load(Ordering::Acquire) {
-            0 => self.fix_revision_base(floor),
-            base => base,
-        }
-    }
-
-    #[cold]
-    fn fix_revision_base(&self, floor: &RevisionFloor) -> u64 {
-        let base = floor.0.load(Ordering::Acquire) + 1;
-        self.revision_base
-            .compare_exchange(0, base, Ordering::AcqRel, Ordering::Acquire)
-            .map_or_else(|fixed_by_another| fixed_by_another, |_| base)
-    }
-
     /// Closes the timeline for good if `head` is still its newest version, and
     /// returns what it had; otherwise what is there instead.
     ///
@@ -497,7 +362,7 @@ impl<V: 'static> Timeline<V> {
             return Err(self.settled(head));
         };
         let revision = self.revision(last.sequence(), floor);
-        floor.0.fetch_max(revision, Ordering::AcqRel);
+        floor.raise_to(revision);
         let swapped = self.head.compare_exchange(
             head,
             (None, Tag::None),
@@ -546,12 +411,6 @@ impl<V> Drop for Timeline<V> {
         self.superseded.clear();
     }
 }
-
-/// At least the greatest revision of any timeline that has been closed: what
-/// the timelines of a map have in common, so that revisions do not repeat
-/// when a key comes back. Only removals write to it.
-#[derive(Debug, Default)]
-pub(super) struct RevisionFloor(AtomicU64);
 
 #[cfg(all(test, not(attuned_loom)))]
 mod tests;

@@ -1,4 +1,4 @@
-//! Many reads under one pin.
+//! Reads of one key, each alone or many under one pin.
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -12,6 +12,185 @@ use crate::range::{AsOf, VersionRange};
 use crate::sync::epochs;
 use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
+
+impl<V, M, S> HistoryMap<V, M, S>
+where
+    V: Clone + Send + Sync + 'static,
+    M: Mirroring<V>,
+    S: BuildHasher + Send + Sync,
+{
+    /// The latest value of a key, or `None` if there is none.
+    ///
+    /// Takes effect at one moment between call and return, when it was the latest.
+    /// Never blocks. Clones the value, unless it is [mirrored](SmallValue).
+    #[inline]
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<V> {
+        View::new(self).get(key)
+    }
+
+    /// Calls `read` with the latest value of a key, if there is one, where it is stored.
+    ///
+    /// Takes effect like [`get`](Self::get): `read` sees the value that was the latest
+    /// then, even if another is written while it runs. Never blocks, allocates nothing.
+    /// While `read` runs, no memory is reclaimed (see [Memory](Self#memory)): it should be
+    /// short.
+    ///
+    /// ```
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let names = HistoryMap::builder().build()?;
+    /// names.insert("fruit", vec!["apple", "pear"])?;
+    /// assert_eq!(names.with("fruit", |fruit| fruit.len()), Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn with<R>(&self, key: &str, read: impl FnOnce(&V) -> R) -> Option<R> {
+        View::new(self).with(key, read)
+    }
+
+    /// The latest value of a key with the revision and the time of its write, or `None`
+    /// if there is none.
+    ///
+    /// Takes effect like [`get`](Self::get). Never blocks; clones the value.
+    #[must_use]
+    pub fn get_versioned(&self, key: &str) -> Option<Versioned<V>> {
+        View::new(self).get_versioned(key)
+    }
+
+    /// The newest values of a key, newest first, the latest included: at
+    /// most `limit`, and at most as many as the map keeps. Empty if there are none.
+    ///
+    /// Takes effect at one moment between call and return: the history is complete as
+    /// of that instant. Never blocks; allocates the vector, with
+    /// exactly the room needed, and clones the values. Under continuous writes of the same
+    /// key it may have to begin again; a repeated walk covers only what was written since.
+    #[must_use]
+    pub fn history(&self, key: &str, limit: usize) -> Vec<Versioned<V>> {
+        View::new(self).history(key, limit)
+    }
+
+    /// The versions of a key that are in `range`, in its order. Empty if there are none.
+    ///
+    /// A map without history has the latest version alone.
+    ///
+    /// Takes effect like [`history`](Self::history), of which the result is a part: versions
+    /// that have left the history are [left out without a sign](VersionRange#what-is-missing).
+    /// Never blocks. It clones what it returns, nothing else. Allocates that vector, and a
+    /// list of references to the versions that it walks over: 8 bytes each.
+    ///
+    /// It walks from the latest version to the older bound of the range, or to the end of the
+    /// history if there is none. A [limit](VersionRange::limit) shortens the walk only in a
+    /// range that begins with the newest version: not with
+    /// [`before`](VersionRange::before), [`until`](VersionRange::until) or
+    /// [`oldest_first`](VersionRange::oldest_first). An [empty](VersionRange::is_empty) range
+    /// costs no walk.
+    ///
+    /// ```
+    /// use attuned_store::{HistoryMap, VersionRange};
+    ///
+    /// let map = HistoryMap::builder().history(10).build()?;
+    /// for number in 1..=5 {
+    ///     map.insert("ada", number)?;
+    /// }
+    /// let numbers = |range: VersionRange| -> Vec<i32> {
+    ///     map.versions("ada", range).iter().map(|version| version.value).collect()
+    /// };
+    /// assert_eq!(numbers(VersionRange::all()), [5, 4, 3, 2, 1]);
+    ///
+    /// // Page by page.
+    /// let page = map.versions("ada", VersionRange::all().limit(2));
+    /// let next = VersionRange::all().before(page[1].revision).limit(2);
+    /// assert_eq!(numbers(next), [3, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn versions(&self, key: &str, range: VersionRange) -> Vec<Versioned<V>> {
+        View::new(self).versions(key, range)
+    }
+
+    /// What was the latest value of a key at this time: the last version whose
+    /// [`written_at`](Versioned::written_at) is not later.
+    ///
+    /// [`AsOf`] tells a key that was not there from one whose versions of that time have
+    /// left the history. Of a removed key nothing is known.
+    ///
+    /// Takes effect like [`history`](Self::history), from which it is read. For a time that
+    /// has passed the answer stays the same until that version leaves the history or the
+    /// key is removed or expires, with two exceptions. A write that is under way can still get the time
+    /// at which it began. And if the clock is set back, the first write of a key, or the first
+    /// one since a removal, can get a time that had passed.
+    ///
+    /// Never blocks. It walks from the latest version to the one it returns, clones that, and
+    /// allocates a list of references to those it has walked over: 8 bytes each.
+    ///
+    /// ```
+    /// use attuned_store::{AsOf, HistoryMap};
+    ///
+    /// let map = HistoryMap::builder().history(10).build()?;
+    /// map.insert("ada", "first")?;
+    /// let first = map.get_versioned("ada").expect("it was written");
+    ///
+    /// assert_eq!(map.as_of("ada", first.written_at), AsOf::Was(first));
+    /// assert_eq!(map.as_of("ada", first.written_at - 1), AsOf::NotThere);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn as_of(&self, key: &str, time: impl Into<Timestamp>) -> AsOf<V> {
+        View::new(self).as_of(key, time)
+    }
+
+    /// Whether the key has a value. Never blocks; allocates nothing.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        View::new(self).contains(key)
+    }
+
+    /// Many reads under one pin: each costs less than one of its own.
+    ///
+    /// While `read` runs, the memory of removed entries and of outgrown tables of this map
+    /// is not reclaimed (see [Memory](Self#memory)). Use it for a batch of reads, not for
+    /// long. The view cannot leave the closure:
+    ///
+    /// ```compile_fail
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::<u64>::default();
+    /// let view = map.pin(|view| view);
+    /// ```
+    ///
+    /// ```compile_fail,E0521
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::<u64>::default();
+    /// let mut views = Vec::new();
+    /// map.pin(|view| views.push(view));
+    /// ```
+    ///
+    /// ```compile_fail,E0277
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::<u64>::default();
+    /// map.pin(|view| {
+    ///     std::thread::scope(|scope| scope.spawn(|| view.contains("ada")).join().is_ok())
+    /// });
+    /// ```
+    ///
+    /// Inside, it reads like the map:
+    ///
+    /// ```
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let map = HistoryMap::<u64>::default();
+    /// let keys = ["ada", "grace", "alan"];
+    /// let present = map.pin(|view| keys.iter().filter(|key| view.contains(key)).count());
+    /// assert_eq!(present, 0);
+    /// ```
+    #[inline]
+    pub fn pin<R>(&self, read: impl FnOnce(&View<'_, V, M, S>) -> R) -> R {
+        read(&View::new(self))
+    }
+}
 
 /// A [`HistoryMap`] under one pin, for the length of a call of [`HistoryMap::pin`].
 ///

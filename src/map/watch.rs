@@ -11,9 +11,10 @@ use futures_core::Stream;
 use smol_str::SmolStr;
 
 use super::key::BorrowedKey;
+use super::signals::{Backlog, Next, Removal, Signal};
 use super::small_value::Mirroring;
 use super::timeline::Timeline;
-use super::watchers::{Backlog, Next, Registry, Removal, Signal};
+use super::watchers::Registry;
 use super::{DefaultHashBuilder, HistoryMap, MapError, read};
 use crate::revision::Revision;
 use crate::versioned::Versioned;

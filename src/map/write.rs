@@ -1,4 +1,4 @@
-//! Writes and removals, on a pin.
+//! Writes of one key.
 
 use std::hash::BuildHasher;
 
@@ -8,13 +8,11 @@ use super::error::MapError;
 use super::expiry::Expiry;
 use super::key::{BorrowedKey, OwnedKey};
 use super::small_value::{Mirroring, Words};
-use super::timeline::{Closed, Facts, Head, Published, Timeline};
+use super::timeline::{Facts, Published, Timeline};
 use super::version::{Unpublished, Version};
-use super::watchers::Removal;
 use super::{HistoryMap, Pinned};
-use crate::removal::RemovalCause;
 use crate::revision::{Expected, Revision};
-use crate::sync::{Guard, Reclaim as _, epochs};
+use crate::sync::epochs;
 use crate::versioned::Versioned;
 
 /// A write that was made: its revision, and when.
@@ -35,6 +33,111 @@ where
     M: Mirroring<V>,
     S: BuildHasher + Send + Sync,
 {
+    /// Makes `value` the latest one of its key and the newest entry of the key's history.
+    /// Returns the revision of this write.
+    ///
+    /// Takes effect at one moment before it returns: for a known key soon after the
+    /// latest value has been swapped, for a new one when the entry is inserted.
+    /// Allocates the version; the first write of a key also an entry, and an early one
+    /// its queue.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Full`] if the key is new and the map has all the keys that it may have
+    /// ([`max_keys`](HistoryMapBuilder::max_keys)); [`MapError::ThreadEnding`] where
+    /// [threads end](Self#threads-that-end).
+    pub fn insert(&self, key: &str, value: V) -> Result<Revision, MapError> {
+        self.insert_if(key, value, Expected::Any)
+    }
+
+    /// Makes `value` the latest one of its key if what is there is what the
+    /// caller expects, and returns the revision of this write.
+    ///
+    /// Takes effect like [`insert`](Self::insert), in one step with the
+    /// comparison. Costs the same, and may wait where that may.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError::Conflict`] with the revision that is there if it is another one; then
+    /// nothing has changed. Otherwise those of [`insert`](Self::insert).
+    ///
+    /// ```
+    /// use attuned_store::{Expected, HistoryMap, MapError};
+    ///
+    /// let map = HistoryMap::builder().build()?;
+    /// let first = map.insert_if("ada", 1, Expected::Absent)?;
+    /// let second = map.insert_if("ada", 2, Expected::At(first))?;
+    /// let late = map.insert_if("ada", 3, Expected::At(first));
+    /// assert!(matches!(late, Err(MapError::Conflict { actual: Some(a), .. }) if a == second));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn insert_if(&self, key: &str, value: V, expected: Expected) -> Result<Revision, MapError> {
+        self.insert_owned(key, || SmolStr::new(key), value, expected)
+    }
+
+    /// The same for a caller that may have the key as a new entry has it.
+    #[inline]
+    pub(crate) fn insert_owned(
+        &self,
+        key: &str,
+        owned_key: impl Fn() -> SmolStr + Send,
+        value: V,
+        expected: Expected,
+    ) -> Result<Revision, MapError> {
+        self.wherever(|| self.write(key, owned_key, value, expected))
+            .map(|written| written.revision)
+    }
+
+    /// Replaces the latest value of a key by one made from it, atomically.
+    /// Returns what was written.
+    ///
+    /// `change` gets the latest value, or `None` if there is none. It returns the new one,
+    /// or `None` to leave things as they are, and then `None` is returned.
+    ///
+    /// If another write comes between the reading and the writing, `change` is
+    /// called again with what that write has left. So it may run several times,
+    /// and should have no effects of its own; if it panics, nothing has changed.
+    /// There is no bound on the number of times, since each means that another
+    /// write or removal of this key has succeeded. While it runs, no memory is reclaimed
+    /// (see [Memory](Self#memory)): it should be short.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert).
+    ///
+    /// ```
+    /// use attuned_store::HistoryMap;
+    ///
+    /// let visits = HistoryMap::builder().build()?;
+    /// for _ in 0..3 {
+    ///     visits.update("ada", |count| Some(count.copied().unwrap_or(0) + 1))?;
+    /// }
+    /// assert_eq!(visits.get("ada"), Some(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn update(
+        &self,
+        key: &str,
+        mut change: impl FnMut(Option<&V>) -> Option<V>,
+    ) -> Result<Option<Versioned<V>>, MapError> {
+        self.update_if(key, Expected::Any, |found| {
+            change(found.map(|(value, _)| value))
+        })
+    }
+
+    /// The same on a condition, with a `change` that is told the revision, too.
+    pub(crate) fn update_if(
+        &self,
+        key: &str,
+        expected: Expected,
+        change: impl FnMut(Option<(&V, Revision)>) -> Option<V>,
+    ) -> Result<Option<Versioned<V>>, MapError> {
+        if !self.usable() {
+            return self.ending_update(key, expected, change);
+        }
+        self.change(key, expected, change)
+    }
+
     /// Makes `value` the latest one of `key` if what is there is what is expected.
     /// `owned_key` makes the key that a new entry has.
     ///
@@ -198,124 +301,6 @@ where
         }
     }
 
-    /// Removes `key` if what is there is what is expected, and returns what `take` makes
-    /// of the last version; `None` if nothing was there, and that was expected.
-    ///
-    /// Takes effect where the timeline is closed. Afterwards what this thread has let
-    /// go of is dropped, unless some thread is inside a guard.
-    pub(super) fn close<R>(
-        &self,
-        key: &str,
-        expected: Expected,
-        take: impl FnOnce(&Version<V>, Revision) -> R,
-    ) -> Result<Option<R>, MapError> {
-        let pinned = self.timelines.pin();
-        let Some(timeline) = pinned.get(&BorrowedKey(key)) else {
-            self.expect_absence(expected)?;
-            return Ok(None);
-        };
-        // If `take` panics, the entry goes all the same, and those who watch are told.
-        let mut unlinking = Unlink {
-            map: self,
-            pinned: &pinned,
-            key,
-            removal: None,
-        };
-        let mut taken = None;
-        {
-            let guard = epochs::enter();
-            let mut head = timeline.latest(&guard);
-            while let Some(last) = head.as_ref() {
-                if self.has_expired(head) {
-                    unlinking.removal = self.close_expired(timeline, head, &guard);
-                    head = timeline.latest(&guard);
-                    continue;
-                }
-                self.expect_version(timeline, last, expected)?;
-                match self.close_at(timeline, head, RemovalCause::Deleted, &guard) {
-                    Ok(closed) => {
-                        unlinking.removal = self.removal(timeline, &closed, RemovalCause::Deleted);
-                        timeline.release(closed, &guard);
-                        let revision = self.revision(timeline, last.sequence());
-                        taken = Some(take(last, revision));
-                        break;
-                    }
-                    Err(found) => head = found,
-                }
-            }
-        }
-        if taken.is_none() {
-            self.expect_absence(expected)?;
-        }
-        drop(unlinking);
-        drop(pinned);
-        self.reclaim();
-        Ok(taken)
-    }
-
-    /// Removes each key whose latest value `keep` does not want to keep.
-    ///
-    /// A removal takes effect when the timeline is closed, and that succeeds
-    /// only in the place of the very version that `keep` has seen. A version
-    /// that came after it is shown to `keep` in its turn. A key that has expired is not shown,
-    /// and goes without being counted.
-    pub(super) fn close_unless(&self, mut keep: impl FnMut(&str, &V) -> bool) -> usize {
-        let pinned = self.timelines.pin();
-        let mut removed = 0;
-        for (key, timeline) in pinned.iter() {
-            let key = key.as_str();
-            let judge = |head: Head<'_, V>, version: &Version<V>| {
-                if self.has_expired(head) {
-                    return Some(RemovalCause::Expired);
-                }
-                (!keep(key, version.value())).then_some(RemovalCause::Deleted)
-            };
-            if let Some(cause) = self.close_one(&pinned, key, timeline, judge) {
-                removed += usize::from(cause == RemovalCause::Deleted);
-            }
-        }
-        drop(pinned);
-        self.reclaim();
-        removed
-    }
-
-    /// Removes one key that was found, if `judge` has a cause. Returns the cause if it was
-    /// removed here.
-    ///
-    /// A guard for each key, so that what is let go of can be dropped on the way. The
-    /// guard ends before the entry is unlinked, which may have to wait.
-    pub(super) fn close_one(
-        &self,
-        pinned: &Pinned<'_, V, S>,
-        key: &str,
-        timeline: &Timeline<V>,
-        mut judge: impl FnMut(Head<'_, V>, &Version<V>) -> Option<RemovalCause>,
-    ) -> Option<RemovalCause> {
-        let (cause, removal) = 'closed: {
-            let guard = epochs::enter();
-            let mut head = timeline.latest(&guard);
-            while let Some(version) = head.as_ref() {
-                let cause = judge(head, version)?;
-                match self.close_at(timeline, head, cause, &guard) {
-                    Ok(closed) => {
-                        let removal = self.removal(timeline, &closed, cause);
-                        timeline.release(closed, &guard);
-                        break 'closed (cause, removal);
-                    }
-                    Err(found) => head = found,
-                }
-            }
-            return None;
-        };
-        drop(Unlink {
-            map: self,
-            pinned,
-            key,
-            removal,
-        });
-        Some(cause)
-    }
-
     /// A new key takes effect at the insertion. If another thread inserts
     /// first, nothing is lost: the version is handed back, for an
     /// update of that thread's timeline.
@@ -385,73 +370,14 @@ where
         }
     }
 
-    /// Whether the key with this head, which was found before, has expired by now.
-    fn has_expired(&self, head: Head<'_, V>) -> bool {
-        let expiry = self.expiry.as_deref();
-        expiry.is_some_and(|expiry| expiry.is_over(head, expiry.now()))
-    }
-
-    /// Closes the timeline of a key that has expired, unless another thread comes first.
-    /// To unlink the entry, and to tell those who watch of what this returns, is for the
-    /// caller, once the guard is gone.
-    #[cold]
-    fn close_expired<'g>(
-        &self,
-        timeline: &Timeline<V>,
-        head: Head<'g, V>,
-        guard: &'g Guard,
-    ) -> Option<Removal> {
-        let cause = RemovalCause::Expired;
-        let closed = self.close_at(timeline, head, cause, guard).ok()?;
-        let removal = self.removal(timeline, &closed, cause);
-        timeline.release(closed, guard);
-        removal
-    }
-
-    /// What those who watch are to be told of a timeline that this thread has closed, if
-    /// anybody does.
-    ///
-    /// The removal's revision is the number after the last write's. It belongs to the
-    /// removal: the next timeline's base is at least one above the floor, and the floor has
-    /// the last write's revision.
-    fn removal(
-        &self,
-        timeline: &Timeline<V>,
-        closed: &Closed<V>,
-        cause: RemovalCause,
-    ) -> Option<Removal> {
-        closed.watched.then(|| {
-            let revision = self.revision(timeline, closed.sequence() + 1);
-            Removal { revision, cause }
-        })
-    }
-
-    /// Closes a timeline in the place of `head`, and takes account of the key that is gone.
-    fn close_at<'g>(
-        &self,
-        timeline: &Timeline<V>,
-        head: Head<'g, V>,
-        cause: RemovalCause,
-        guard: &'g Guard,
-    ) -> Result<Closed<V>, Head<'g, V>> {
-        let close = || timeline.close_at(head, &self.revision_floor, guard);
-        let closed = match &self.bound {
-            Some(bound) => bound.dismiss(close),
-            None => close(),
-        }?;
-        self.tally
-            .removed(cause, closed.sequence(), &self.retention);
-        Ok(closed)
-    }
-
-    fn expect_absence(&self, expected: Expected) -> Result<(), MapError> {
+    pub(super) fn expect_absence(&self, expected: Expected) -> Result<(), MapError> {
         match expected {
             Expected::Any | Expected::Absent => Ok(()),
             Expected::At(_) => Err(self.conflict(expected, None)),
         }
     }
 
-    fn expect_version(
+    pub(super) fn expect_version(
         &self,
         timeline: &Timeline<V>,
         found: &Version<V>,
@@ -476,71 +402,5 @@ where
     #[inline]
     pub(super) fn revision(&self, timeline: &Timeline<V>, sequence: u64) -> Revision {
         Revision::from(timeline.revision(sequence, &self.revision_floor))
-    }
-
-    /// Takes a closed timeline out of the map, and out of memory, whichever thread closed
-    /// it: its removal has taken effect, but may not have got here yet. `removal` is what
-    /// those who watch are to be told, if this thread closed it.
-    fn clear_away_if_closed(
-        &self,
-        pinned: &Pinned<'_, V, S>,
-        key: &str,
-        timeline: &Timeline<V>,
-        removal: Option<Removal>,
-    ) {
-        if timeline.is_closed() {
-            drop(Unlink {
-                map: self,
-                pinned,
-                key,
-                removal,
-            });
-            self.timelines.guard().flush();
-        }
-    }
-
-    /// A timeline that is open stays: it is another one, which has come since.
-    fn unlink_closed(&self, pinned: &Pinned<'_, V, S>, key: &str) {
-        let _ = pinned.remove_if(&BorrowedKey(key), |_, timeline| timeline.is_closed());
-    }
-
-    /// Has what this thread unlinked and let go of reclaimed as soon as nobody reads it
-    /// any more. Otherwise the entries, and the keys in them, would stay in memory
-    /// until this thread has unlinked enough of them to make a batch, and the
-    /// versions until it has made enough guards.
-    pub(super) fn reclaim(&self) {
-        self.timelines.guard().flush();
-        epochs::drive();
-    }
-}
-
-/// When this goes, tells those who watch, and takes the entry of a key out of the map if its
-/// timeline is closed.
-struct Unlink<'a, 'p, V, M, S>
-where
-    V: Clone + Send + Sync + 'static,
-    M: Mirroring<V>,
-    S: BuildHasher + Send + Sync,
-{
-    map: &'a HistoryMap<V, M, S>,
-    pinned: &'a Pinned<'p, V, S>,
-    key: &'a str,
-    /// What they are to be told, if anybody watches.
-    removal: Option<Removal>,
-}
-
-impl<V, M, S> Drop for Unlink<'_, '_, V, M, S>
-where
-    V: Clone + Send + Sync + 'static,
-    M: Mirroring<V>,
-    S: BuildHasher + Send + Sync,
-{
-    fn drop(&mut self) {
-        // First, in case the user's hasher panics: who looks finds a closed timeline, and
-        // that is absence.
-        if self.removal.is_some() {
-            self.map.watchers.notify(self.key, self.removal);
-        }
-        self.map.unlink_closed(self.pinned, self.key);
     }
 }

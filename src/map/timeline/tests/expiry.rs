@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::{Clock, SetClock};
+use crate::map::expiry::Expiry;
 
 const TIME_TO_LIVE: Duration = Duration::from_millis(10);
 /// At which what was written at 0 has expired.
