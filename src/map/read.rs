@@ -107,10 +107,17 @@ pub(super) fn history<V: Clone + 'static>(
     floor: &RevisionFloor,
 ) -> Vec<Versioned<V>> {
     let guard = epochs::enter();
+    let walked = timeline.history(limit, retention, expiry, &guard, |version| version);
     let base = timeline.revision_base(floor);
-    timeline.history(limit, retention, expiry, &guard, |version| {
-        copied(version, base)
-    })
+    copies(&walked, move |version| copied(version, base))
+}
+
+/// Copies of what a walk has met.
+///
+/// Made after the walk, and not on the way: a walk is a chain of loads of which each waits
+/// for the one before, and copies of known length are written to where they are to be.
+pub(super) fn copies<V, T>(walked: &[&Version<V>], copy: impl Fn(&Version<V>) -> T) -> Vec<T> {
+    walked.iter().map(|version| copy(version)).collect()
 }
 
 /// Whether there is a latest value.
@@ -152,8 +159,7 @@ pub(super) fn versions<V: Clone + 'static>(
     };
     let walked = timeline.walk(extent, retention, expiry, &guard, is_too_old, |met| met);
     let picked = range.pick(walked, |version| known(version));
-    let copies = picked.into_iter().map(|version| copied(version, base));
-    copies.collect()
+    copies(&picked, move |version| copied(version, base))
 }
 
 /// What was the latest at this time. Copies that one alone.
@@ -187,8 +193,11 @@ fn revision<V>(version: &Version<V>, revision_base: u64) -> Revision {
 
 /// A copy of a version, in a timeline with this base of its revisions.
 fn copied<V: Clone>(version: &Version<V>, revision_base: u64) -> Versioned<V> {
-    let revision = revision(version, revision_base);
-    Versioned::new(version.value().clone(), revision, version.written_at())
+    Versioned {
+        value: version.value().clone(),
+        revision: revision(version, revision_base),
+        written_at: version.written_at(),
+    }
 }
 
 #[cfg(all(test, not(attuned_loom)))]

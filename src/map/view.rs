@@ -392,9 +392,8 @@ where
             Some((key, timeline)) => {
                 let guard = epochs::enter();
                 let (retention, expiry) = (&self.map.retention, self.map.expiry.as_deref());
-                timeline.history(limit, retention, expiry, &guard, |version| {
-                    take(key.text(), version.value())
-                })
+                let walked = timeline.history(limit, retention, expiry, &guard, |version| version);
+                read::copies(&walked, |version| take(key.text(), version.value()))
             }
             None => Vec::new(),
         }

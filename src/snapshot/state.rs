@@ -63,7 +63,6 @@ use crate::timestamp::Timestamp;
 /// assert_eq!(serde_json::to_string(&state)?, json);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone)]
 pub struct State {
     updated_at_unix_ms: i64,
     rest: Rest,
@@ -73,15 +72,32 @@ pub struct State {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<State>() == 56 && size_of::<Option<State>>() == 56);
 
+impl Clone for State {
+    // Not derived: one path for both kinds goes through a place on the stack, in pieces that
+    // overlap, and each such piece makes the processor wait.
+    #[inline]
+    fn clone(&self) -> Self {
+        match &self.rest {
+            Rest::Inline(rest) => Self {
+                updated_at_unix_ms: self.updated_at_unix_ms,
+                rest: Rest::Inline(*rest),
+            },
+            Rest::Allocated(rest) => Self::sharing(self.updated_at_unix_ms, rest),
+        }
+    }
+}
+
 /// The axes, and the parts that fit in beside them without taking room.
-#[derive(Clone)]
 enum Rest {
     Inline(InlineRest),
-    Allocated {
-        axes: Arc<[u8]>,
-        confidence: f32,
-        source: PackedSource,
-    },
+    Allocated(AllocatedRest),
+}
+
+#[derive(Clone)]
+struct AllocatedRest {
+    axes: Arc<[u8]>,
+    confidence: f32,
+    source: PackedSource,
 }
 
 /// The rest of a state whose axes need no allocation.
@@ -162,7 +178,7 @@ impl State {
     pub fn source(&self) -> Source {
         match &self.rest {
             Rest::Inline(rest) => rest.source.into(),
-            Rest::Allocated { source, .. } => (*source).into(),
+            Rest::Allocated(rest) => rest.source.into(),
         }
     }
 
@@ -171,7 +187,7 @@ impl State {
     pub fn confidence(&self) -> f32 {
         match &self.rest {
             Rest::Inline(rest) => rest.confidence,
-            Rest::Allocated { confidence, .. } => *confidence,
+            Rest::Allocated(rest) => rest.confidence,
         }
     }
 
@@ -182,7 +198,7 @@ impl State {
         Axes::of_packed(match &self.rest {
             // All of the bytes are never meant: the length is at most theirs.
             Rest::Inline(rest) => rest.axes.get(..usize::from(rest.len)).unwrap_or(&rest.axes),
-            Rest::Allocated { axes, .. } => axes,
+            Rest::Allocated(rest) => &rest.axes,
         })
     }
 
@@ -246,15 +262,25 @@ impl State {
                 confidence,
                 axes,
             }),
-            PackedAxes::Allocated(axes) => Rest::Allocated {
+            PackedAxes::Allocated(axes) => Rest::Allocated(AllocatedRest {
                 axes,
                 confidence,
                 source,
-            },
+            }),
         };
         Self {
             updated_at_unix_ms,
             rest,
+        }
+    }
+
+    /// A state with the same allocation.
+    // Apart, so that copying the other kind is nothing but copying.
+    #[inline(never)]
+    fn sharing(updated_at_unix_ms: i64, rest: &AllocatedRest) -> Self {
+        Self {
+            updated_at_unix_ms,
+            rest: Rest::Allocated(rest.clone()),
         }
     }
 
@@ -270,7 +296,7 @@ impl State {
     pub(super) fn inline_rest(&self) -> Option<&InlineRest> {
         match &self.rest {
             Rest::Inline(rest) => Some(rest),
-            Rest::Allocated { .. } => None,
+            Rest::Allocated(_) => None,
         }
     }
 

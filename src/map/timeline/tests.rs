@@ -180,8 +180,10 @@ impl Key {
 
     fn walk<T>(&self, limit: usize, take: impl FnMut(&Version<Value>) -> T) -> Vec<T> {
         let guard = epochs::enter();
-        self.timeline
-            .history(limit, &self.retention, None, &guard, take)
+        let history = self
+            .timeline
+            .history(limit, &self.retention, None, &guard, take);
+        history.into_vec()
     }
 
     /// The sequences of the versions that the links lead to: what a reader meets in a

@@ -1,5 +1,9 @@
 //! How a history is read.
 
+use std::iter;
+
+use smallvec::SmallVec;
+
 use super::Timeline;
 use crate::map::expiry::Expiry;
 use crate::map::retention::Retention;
@@ -23,6 +27,13 @@ impl Extent {
     }
 }
 
+/// What a walk has taken. Short ones need no allocation.
+pub(in crate::map) type Walked<T> = SmallVec<[T; 16]>;
+
+fn as_length(versions: u64) -> usize {
+    usize::try_from(versions).unwrap_or(usize::MAX)
+}
+
 impl<V: 'static> Timeline<V> {
     /// The newest versions, newest first, as `take` makes them: as many as there are, at
     /// most `limit` and at most as many as are kept. Empty if the timeline is closed or the
@@ -37,7 +48,7 @@ impl<V: 'static> Timeline<V> {
         expiry: Option<&Expiry>,
         guard: &'g Guard,
         take: impl FnMut(&'g Version<V>) -> T,
-    ) -> Vec<T> {
+    ) -> Walked<T> {
         let extent = Extent::exactly(limit);
         self.walk(extent, retention, expiry, guard, |_| false, take)
     }
@@ -75,34 +86,39 @@ impl<V: 'static> Timeline<V> {
         guard: &'g Guard,
         ends: impl Fn(&Version<V>) -> bool,
         mut take: impl FnMut(&'g Version<V>) -> T,
-    ) -> Vec<T> {
-        let mut taken = Vec::new();
+    ) -> Walked<T> {
+        let mut taken = Walked::new();
         let mut newest_taken = 0;
         loop {
             let head = self.present(expiry, guard);
             let Some(newest) = head.as_ref() else {
-                return Vec::new();
+                return Walked::new();
             };
             let shown = newest.sequence().min(retention.versions());
-            let complete = extent
-                .limit
-                .min(usize::try_from(shown).unwrap_or(usize::MAX));
+            let complete = extent.limit.min(as_length(shown));
+            // Sequences have no gaps: so many come before the first that was taken.
+            let steps = complete.min(as_length(newest.sequence() - newest_taken));
 
-            let mut walk = Vec::with_capacity(complete.min(extent.room));
+            let mut walk = Walked::with_capacity(steps.min(extent.room));
+            let mut has_ended = false;
             let mut next = Some(newest);
-            while walk.len() < complete
-                && let Some(version) = next
-            {
-                if version.sequence() == newest_taken {
-                    walk.append(&mut taken);
-                    walk.truncate(complete);
-                    break;
-                }
-                walk.push(take(version));
-                if ends(version) {
-                    return walk;
-                }
-                next = version.previous(guard);
+            let step = || {
+                let version = next?;
+                let taken = take(version);
+                has_ended = ends(version);
+                next = if has_ended {
+                    None
+                } else {
+                    version.previous(guard)
+                };
+                Some(taken)
+            };
+            walk.extend(iter::from_fn(step).take(steps));
+            if has_ended {
+                return walk;
+            }
+            if walk.len() == steps {
+                walk.extend(taken.drain(..).take(complete - steps));
             }
             if walk.len() == complete {
                 return walk;

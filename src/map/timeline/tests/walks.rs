@@ -11,11 +11,14 @@ impl Key {
         let guard = epochs::enter();
         let ends = |version: &Version<Value>| version.sequence() <= end;
         let extent = Extent { limit, room: 1 };
-        self.timeline
-            .walk(extent, &self.retention, None, &guard, ends, |version| {
-                step(version.sequence());
-                version.sequence()
-            })
+        let take = |version: &Version<Value>| {
+            step(version.sequence());
+            version.sequence()
+        };
+        let walked = self
+            .timeline
+            .walk(extent, &self.retention, None, &guard, ends, take);
+        walked.into_vec()
     }
 }
 
