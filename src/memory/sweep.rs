@@ -12,6 +12,7 @@ use futures_timer::Delay;
 
 use super::MemoryStore;
 use crate::map::Walk;
+use crate::yield_now::yield_now;
 
 /// The limits of what can be asked for. Less would be a loop without a pause; more could be
 /// later than the platform's clock can tell.
@@ -73,7 +74,7 @@ impl<S: BuildHasher + Send + Sync + 'static> MemoryStore<S> {
                     && store.users.sweep_portion(&mut walk).is_some()
                 {
                     drop(store);
-                    give_way().await;
+                    yield_now().await;
                 }
                 pause = period.mul_f64(0.75 + fraction(random.hash_one(sweep)) / 2.0);
             }
@@ -84,19 +85,6 @@ impl<S: BuildHasher + Send + Sync + 'static> MemoryStore<S> {
 /// A number from 0 to 1, from random bits.
 fn fraction(bits: u64) -> f64 {
     f64::from((bits >> 32) as u32) / f64::from(u32::MAX)
-}
-
-/// Lets the executor run other tasks first.
-async fn give_way() {
-    let mut has_given_way = false;
-    future::poll_fn(|context| {
-        if mem::replace(&mut has_given_way, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// The end of a store, when this is dropped, for those who sleep till then.

@@ -30,10 +30,13 @@ impl App {
     ///
     /// Settings that the store refuses.
     pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        let memory = MemoryStore::builder()
+        let mut memory = MemoryStore::builder()
             .history(settings.history)
-            .max_users(settings.max_users)
-            .build()?;
+            .max_users(settings.max_users);
+        if let Some(time_to_live) = settings.forget_after {
+            memory = memory.time_to_live(time_to_live);
+        }
+        let memory = memory.build()?;
         Ok(Self {
             store: Arc::new(memory.clone()),
             memory,

@@ -15,7 +15,6 @@
 //! | `extract.rs` | what a request says: user id, parameters, condition, body |
 //! | `etag.rs` | entity tags from revisions, and what a condition expects |
 //! | `problem.rs` | errors as problem details |
-//! | `sweep.rs` | forgets users whom nobody has written for long |
 //! | `metrics.rs` | the figures of the store and of the service, as Prometheus reads them |
 //!
 //! The service asks nobody who they are. Put it behind something that does.
@@ -32,7 +31,6 @@ mod routes;
 mod serve;
 mod settings;
 mod streams;
-mod sweep;
 mod walk;
 
 pub use app::App;

@@ -7,8 +7,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::app::App;
+use crate::routes;
 use crate::settings::Settings;
-use crate::{routes, sweep};
 
 /// Serves until `stop` is ready. Then it ends the event streams, and serves until open requests
 /// are answered or the grace is over.
@@ -22,11 +22,8 @@ pub async fn serve(
     settings: Settings,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let sweeping = sweep::sweep(
-        app.memory.clone(),
-        settings.forget_after,
-        settings.sweep_every,
-    );
+    // It ends with the store.
+    tokio::spawn(app.memory.sweep_every(settings.sweep_every));
     let (close, closed) = oneshot::channel::<()>();
     let serving = axum::serve(listener, routes::router(Arc::clone(&app)))
         .with_graceful_shutdown(async { drop(closed.await) });
@@ -44,6 +41,5 @@ pub async fn serve(
             tracing::warn!("some requests were not answered in time");
             Ok(())
         }
-        never = sweeping => match never {},
     }
 }

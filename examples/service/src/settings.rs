@@ -24,7 +24,7 @@ pub struct Settings {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub forget_after: Option<Duration>,
 
-    /// How often to look for users to forget
+    /// How often to free the memory of users who are forgotten, and to tell event streams
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
     pub sweep_every: Duration,
 

@@ -18,6 +18,8 @@ fn options_that_make_no_sense_are_refused() {
         (&["--sweep-every", "1e300"], 2),
         (&["--history", "0"], 1),
         (&["--max-users", "0"], 1),
+        (&["--forget-after", "0"], 1),
+        (&["--forget-after", "1e19"], 1),
     ] {
         let run = state_service(options).output().expect("the program runs");
         assert_eq!(run.status.code(), Some(code), "{options:?}: {run:?}");
