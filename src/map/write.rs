@@ -158,15 +158,29 @@ where
         expected: Expected,
     ) -> Result<Written, MapError> {
         if self.expiry.is_some() {
-            self.write_where::<true>(key, owned_key, value, expected)
+            self.write_timed(key, owned_key, value, expected)
         } else {
             self.write_where::<false>(key, owned_key, value, expected)
         }
     }
 
+    /// In a map with a time to live.
+    // Apart, so that maps without it have nothing of it in their way.
+    #[inline(never)]
+    fn write_timed(
+        &self,
+        key: &str,
+        owned_key: impl Fn() -> SmolStr,
+        value: V,
+        expected: Expected,
+    ) -> Result<Written, MapError> {
+        self.write_where::<true>(key, owned_key, value, expected)
+    }
+
     /// In a map with a time to live, or without. There are two of it, so that one without
     /// pays nothing. One with it gives the mirror no words: what is not in the mirror is read
     /// at the head, where it is seen whether the key has expired.
+    #[inline(always)]
     fn write_where<const EXPIRES: bool>(
         &self,
         key: &str,
