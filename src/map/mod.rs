@@ -91,7 +91,7 @@ pub(crate) use self::watch::Look;
 /// *Several keys* are independent. [`len`](Self::len), [`for_each`](Self::for_each) and
 /// what is like them are not atomic over all keys.
 ///
-/// *Revisions.* Every write of a key has a greater [`Revision`] than all before it, and
+/// *Revisions.* Every write of a key has a greater [`Revision`](crate::Revision) than all before it, and
 /// none is used again, even after the key was removed.
 ///
 /// *Expiry.* In a map with a [time to live](HistoryMapBuilder::time_to_live), a key that was

@@ -68,7 +68,7 @@ where
     ///
     /// Keys are met as by [`for_each`](Self::for_each), and removed as by
     /// [`remove`](Self::remove). One that has
-    /// [expired](HistoryMapBuilder::time_to_live) is taken out, too: `keep` does not see it,
+    /// [expired](crate::HistoryMapBuilder::time_to_live) is taken out, too: `keep` does not see it,
     /// and it is not counted. If `keep` panics, those that were removed before
     /// stay removed. In a thread that [ends](Self#threads-that-end) it may stop early.
     pub fn retain(&self, keep: impl FnMut(&str, &V) -> bool) -> usize {

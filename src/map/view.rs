@@ -22,7 +22,7 @@ where
     /// The latest value of a key, or `None` if there is none.
     ///
     /// Takes effect at one moment between call and return, when it was the latest.
-    /// Never blocks. Clones the value, unless it is [mirrored](SmallValue).
+    /// Never blocks. Clones the value, unless it is [mirrored](crate::SmallValue).
     #[inline]
     #[must_use]
     pub fn get(&self, key: &str) -> Option<V> {

@@ -44,7 +44,7 @@ where
     /// # Errors
     ///
     /// [`MapError::Full`] if the key is new and the map has all the keys that it may have
-    /// ([`max_keys`](HistoryMapBuilder::max_keys)); [`MapError::ThreadEnding`] where
+    /// ([`max_keys`](crate::HistoryMapBuilder::max_keys)); [`MapError::ThreadEnding`] where
     /// [threads end](Self#threads-that-end).
     pub fn insert(&self, key: &str, value: V) -> Result<Revision, MapError> {
         self.insert_if(key, value, Expected::Any)

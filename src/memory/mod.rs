@@ -83,7 +83,7 @@ pub use self::spans::UserIdField;
 /// writes are lock-free with the exceptions that are told there.
 ///
 /// A state is *large* if its axes take more than 40 bytes
-/// ([Memory](StateSnapshot#memory)). Others are mirrored: read by loads alone from the entry
+/// ([Memory](crate::StateSnapshot#memory)). Others are mirrored: read by loads alone from the entry
 /// of the user, unless the store has a [time to live](MemoryStoreBuilder::time_to_live).
 /// A reader that comes while that copy is being renewed
 /// looks again, at most 16 times, and then reads the state like a large one. The same goes

@@ -12,21 +12,21 @@ use crate::versioned::Versioned;
 
 impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
     /// Makes `snapshot` the latest one of its user and the newest entry of the
-    /// user's history, and returns the revision of this write. As [`HistoryMap::insert`].
+    /// user's history, and returns the revision of this write. As [`HistoryMap::insert`](crate::HistoryMap::insert).
     ///
     /// # Errors
     ///
     /// [`StoreError::CapacityExceeded`] if
     /// the user is new and the store has all the users that it may have
-    /// ([`max_users`](MemoryStoreBuilder::max_users)). [`StoreError::Internal`] where
-    /// [threads end](HistoryMap#threads-that-end).
+    /// ([`max_users`](crate::MemoryStoreBuilder::max_users)). [`StoreError::Internal`] where
+    /// [threads end](crate::HistoryMap#threads-that-end).
     pub fn insert(&self, snapshot: StateSnapshot) -> Result<Revision> {
         self.insert_if(snapshot, Expected::Any)
     }
 
     /// Makes `snapshot` the latest one of its user if what is there is what the
     /// caller expects, and returns the revision of this write. As
-    /// [`HistoryMap::insert_if`].
+    /// [`HistoryMap::insert_if`](crate::HistoryMap::insert_if).
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
     /// `change` gets the latest state, or `None` if there is none. It returns
     /// the builder of the new one, or `None` to
     /// leave things as they are, and then `None` is returned. It may run several times, as
-    /// by [`HistoryMap::update`]. A user id given to the builder is ignored.
+    /// by [`HistoryMap::update`](crate::HistoryMap::update). A user id given to the builder is ignored.
     ///
     /// # Errors
     ///
@@ -162,11 +162,11 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
     }
 
     /// Removes a user's latest state and history together; true if there was
-    /// something to remove. As [`HistoryMap::remove`].
+    /// something to remove. As [`HistoryMap::remove`](crate::HistoryMap::remove).
     ///
     /// # Errors
     ///
-    /// [`StoreError::Internal`] where [threads end](HistoryMap#threads-that-end).
+    /// [`StoreError::Internal`] where [threads end](crate::HistoryMap#threads-that-end).
     pub fn remove(&self, user_id: &str) -> Result<bool> {
         self.remove_if(user_id, Expected::Any)
     }
@@ -186,7 +186,7 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
 
     /// Removes each user whose latest state `keep` does not want to keep,
     /// latest and history together, and returns how many those were. As
-    /// [`HistoryMap::retain`]: what is written after `keep` has decided is never lost, and a
+    /// [`HistoryMap::retain`](crate::HistoryMap::retain): what is written after `keep` has decided is never lost, and a
     /// `keep` that writes the user and then rejects it is asked without end.
     ///
     /// ```
@@ -205,7 +205,7 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
 
     /// Removes each user whose latest state was written `age` ago or longer, latest and
     /// history together, and returns how many those were. As
-    /// [`HistoryMap::expire_older_than`]: by the time of the write, not by the time in the
+    /// [`HistoryMap::expire_older_than`](crate::HistoryMap::expire_older_than): by the time of the write, not by the time in the
     /// state, and nothing is lost that is written meanwhile.
     ///
     /// ```
@@ -221,8 +221,8 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
         self.users().expire_older_than(age)
     }
 
-    /// Takes every user out whose [time to live](MemoryStoreBuilder::time_to_live) is over,
-    /// and returns how many those were: 0 if the store has none. As [`HistoryMap::sweep`].
+    /// Takes every user out whose [time to live](crate::MemoryStoreBuilder::time_to_live) is over,
+    /// and returns how many those were: 0 if the store has none. As [`HistoryMap::sweep`](crate::HistoryMap::sweep).
     pub fn sweep(&self) -> usize {
         self.users().sweep()
     }

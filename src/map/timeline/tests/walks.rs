@@ -56,26 +56,35 @@ fn a_walk_that_is_overtaken_is_repeated_and_ends() {
 /// taken.
 #[test]
 fn a_repeated_walk_takes_what_it_has_taken_already_once() {
-    const RETENTION: usize = 6;
+    // So many that more are shown than are kept beyond, so that some writers cut off the
+    // tail, and others leave much of what was taken in the window.
+    const RETENTION: usize = 40;
+    const START: u64 = 100;
+    let mut repeated = 0;
     for more in 1..=2 * RETENTION as u64 {
-        let key = Key::of(30, RETENTION);
+        let key = Key::of(START, RETENTION);
         let mut taken = Vec::new();
         let history = key.walk(usize::MAX, |version| {
             let number = version.value().number;
             taken.push(number);
             // Before the last one, which a writer then cuts off, or does not.
-            if number == 30 - RETENTION as u64 + 2 {
-                for number in 31..=30 + more {
+            if number == START - RETENTION as u64 + 2 {
+                for number in START + 1..=START + more {
                     key.publish(number);
                 }
             }
             number
         });
+        repeated += usize::from(history[0] > START && more < RETENTION as u64);
         let expected: Vec<u64> = (1..=history[0]).rev().take(RETENTION).collect();
         assert_eq!(history, expected);
         let distinct: BTreeSet<u64> = taken.iter().copied().collect();
         assert_eq!(distinct.len(), taken.len(), "{taken:?}");
     }
+    assert!(
+        repeated > 10,
+        "{repeated} walks went on with what they had taken"
+    );
 }
 
 /// It looks at nothing beyond: what it costs is in proportion to what it gives.
