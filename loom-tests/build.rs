@@ -7,7 +7,7 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(attuned_loom)");
     // Features of the crate that the models do without.
     println!(
-        "cargo::rustc-check-cfg=cfg(feature, values(\"attuned\", \"conformance\", \"metrics\", \"sweep\"))"
+        "cargo::rustc-check-cfg=cfg(feature, values(\"attuned\", \"checkpoint\", \"conformance\", \"metrics\", \"sweep\"))"
     );
     println!("cargo::rustc-cfg=attuned_loom");
 }

@@ -7,8 +7,8 @@ use std::str::FromStr;
 ///
 /// Every write of a key has a greater revision than all before it, and none
 /// ever has the same as another: not even a write after the key was removed.
-/// That holds as long as the map or the store does; one in memory begins anew with
-/// the process. Nothing else about the number means anything: revisions can
+/// That holds as long as the map or the store does. One in memory begins anew with
+/// the process, unless it is restored from a checkpoint (`docs::checkpoints`). Nothing else about the number means anything: revisions can
 /// skip, and those of different keys or stores do not compare.
 ///
 /// To keep one outside the process, convert it to and from `u64`, or to text and back. With

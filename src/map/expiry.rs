@@ -57,9 +57,14 @@ impl Expiry {
     /// Whether the key with this head has expired at that time, or somebody has told so
     /// already.
     pub(super) fn is_over<V>(&self, head: Head<'_, V>, now: i64) -> bool {
-        head.as_ref().is_some_and(|version| {
-            is_sealed(head) || now.saturating_sub(version.written_at()) >= self.time_to_live.get()
-        })
+        head.as_ref()
+            .is_some_and(|version| is_sealed(head) || self.is_over_at(version.written_at(), now))
+    }
+
+    /// Whether a key has expired at the time `now` that was written last at this time, which
+    /// may be any number: a checkpoint has said it.
+    pub(super) fn is_over_at(&self, written_at: i64, now: i64) -> bool {
+        now.saturating_sub(written_at) >= self.time_to_live.get()
     }
 
     /// Whether a newcomer that found no room is to have the map swept. Of several at the

@@ -10,7 +10,10 @@ mod hasher;
 mod key;
 mod read;
 mod remove;
+#[cfg(feature = "checkpoint")]
+mod restore;
 mod retention;
+mod revisions;
 mod signals;
 mod small_value;
 mod stats;
@@ -18,6 +21,8 @@ mod sweep;
 mod timeline;
 mod version;
 mod view;
+#[cfg(feature = "checkpoint")]
+mod walk;
 mod watch;
 mod watchers;
 mod write;
@@ -33,8 +38,9 @@ use self::bound::Bound;
 use self::expiry::Expiry;
 use self::key::OwnedKey;
 use self::retention::Retention;
+use self::revisions::RevisionFloor;
 use self::stats::Tally;
-use self::timeline::{RevisionFloor, Timeline};
+use self::timeline::Timeline;
 use self::watchers::Watchers;
 use crate::clock::Clock;
 use crate::sync::{HashMap, HashMapRef, LocalGuard, epochs};
@@ -48,8 +54,12 @@ pub use self::stats::Stats;
 pub use self::view::View;
 
 pub(crate) use self::builder::Settings;
+#[cfg(feature = "checkpoint")]
+pub(crate) use self::restore::{GREATEST_REVISION, Restorer};
 #[cfg(feature = "sweep")]
 pub(crate) use self::sweep::Walk;
+#[cfg(feature = "checkpoint")]
+pub(crate) use self::walk::{Kept, Visitor};
 pub(crate) use self::watch::Look;
 
 /// A concurrent map that keeps, for each key, the latest value and a bounded history.

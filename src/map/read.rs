@@ -11,8 +11,9 @@
 
 use super::expiry::Expiry;
 use super::retention::Retention;
+use super::revisions::{RevisionBase, RevisionFloor};
 use super::small_value::Mirroring;
-use super::timeline::{Extent, RevisionFloor, Timeline};
+use super::timeline::{Extent, Timeline};
 use super::version::Version;
 use crate::range::{AsOf, VersionRange};
 use crate::revision::Revision;
@@ -147,7 +148,10 @@ pub(super) fn versions<V: Clone + 'static>(
     }
     let guard = epochs::enter();
     let base = timeline.revision_base(floor);
-    let known = |version: &Version<V>| (revision(version, base), version.written_at());
+    let known = |version: &Version<V>| {
+        let revision = Revision::from(base.revision(version));
+        (revision, version.written_at())
+    };
     // Revisions and times are in the order of the chain, as the walk needs it.
     let is_too_old = |version: &Version<V>| {
         let (revision, written_at) = known(version);
@@ -181,21 +185,16 @@ pub(super) fn as_of<V: Clone + 'static>(
         Some(version) if was_there(version) => {
             AsOf::Was(copied(version, timeline.revision_base(floor)))
         }
-        Some(oldest) if oldest.sequence() > 1 => AsOf::Evicted,
+        Some(oldest) if !oldest.is_the_first() => AsOf::Evicted,
         _ => AsOf::NotThere,
     }
 }
 
-/// The revision of a version, in a timeline with this base of its revisions.
-fn revision<V>(version: &Version<V>, revision_base: u64) -> Revision {
-    Revision::from(revision_base + version.sequence())
-}
-
 /// A copy of a version, in a timeline with this base of its revisions.
-fn copied<V: Clone>(version: &Version<V>, revision_base: u64) -> Versioned<V> {
+pub(super) fn copied<V: Clone>(version: &Version<V>, base: RevisionBase<'_>) -> Versioned<V> {
     Versioned {
         value: version.value().clone(),
-        revision: revision(version, revision_base),
+        revision: Revision::from(base.revision(version)),
         written_at: version.written_at(),
     }
 }
@@ -270,12 +269,12 @@ mod tests {
             let floor = RevisionFloor::default();
             // The first revision of all is above the floor and the base.
             let base = timeline.revision_base(&floor);
-            prop_assert_eq!(base, 1);
+            prop_assert_eq!(base.revision_written(1), 2);
             let kept: Vec<_> = model
                 .iter()
                 .take(retention.versions() as usize)
                 .map(|&(sequence, at)| {
-                    let revision = Revision::from(base + sequence);
+                    let revision = Revision::from(base.revision_written(sequence));
                     Versioned::new(sequence as usize - 1, revision, at)
                 })
                 .collect();

@@ -121,7 +121,7 @@ where
                     Ok(closed) => {
                         unlinking.removal = self.removal(timeline, &closed, RemovalCause::Deleted);
                         timeline.release(closed, &guard);
-                        let revision = self.revision(timeline, last.sequence());
+                        let revision = self.revision_of(timeline, last);
                         taken = Some(take(last, revision));
                         break;
                     }

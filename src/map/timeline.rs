@@ -59,6 +59,7 @@ use std::mem;
 
 use super::eviction::Anchors;
 use super::retention::Retention;
+use super::revisions::RevisionFloor;
 use super::small_value::{WORDS, Words};
 use super::version::{Unpublished, Version, let_go};
 use crate::sync::{
@@ -66,7 +67,6 @@ use crate::sync::{
 };
 
 pub(super) use self::expiry::is_sealed;
-pub(super) use self::revision::RevisionFloor;
 pub(super) use self::walk::Extent;
 
 /// The newest version as it was found at the head; null if the timeline was closed. What
@@ -351,7 +351,8 @@ impl<V: 'static> Timeline<V> {
     /// [is closed](Self::is_closed).
     ///
     /// The floor is raised before: a thread that sees the timeline closed must find
-    /// no revision of it above the floor. Raising it in vain does no harm.
+    /// no revision of it above the floor. Raising it in vain, or too high, as for a version
+    /// that was restored, does no harm.
     pub(super) fn close_at<'g>(
         &self,
         head: Head<'g, V>,

@@ -20,10 +20,18 @@ use crate::sync::{AtomicShared, Guard, Ordering, Shared, Tag};
 pub(super) struct Version<V> {
     value: V,
     written_at: AtomicI64,
+    /// Its place in its timeline, below two marks.
     sequence: AtomicU64,
     /// Owns the version before, until it is cut.
     previous: AtomicShared<Version<V>>,
 }
+
+/// The mark of a version that was written in another map, of which this one was restored.
+const RESTORED: u64 = 1 << 63;
+/// The mark of the oldest version that was restored, if there were others before it.
+const CUT: u64 = 1 << 62;
+/// A timeline would take centuries to get to the marks.
+const SEQUENCE: u64 = !(RESTORED | CUT);
 
 impl<V> Version<V> {
     pub(super) fn value(&self) -> &V {
@@ -38,7 +46,20 @@ impl<V> Version<V> {
 
     /// Its place in its timeline, from 1.
     pub(super) fn sequence(&self) -> u64 {
-        self.sequence.load(Ordering::Relaxed)
+        self.sequence.load(Ordering::Relaxed) & SEQUENCE
+    }
+
+    /// Whether it was written in another map, of which this one was restored. Then its
+    /// revision is that of the write there.
+    #[inline]
+    pub(super) fn is_restored(&self) -> bool {
+        self.sequence.load(Ordering::Relaxed) & RESTORED != 0
+    }
+
+    /// Whether it is the first since its key came: nothing was there before it, neither
+    /// here nor in the map of which this one was restored.
+    pub(super) fn is_the_first(&self) -> bool {
+        self.sequence.load(Ordering::Relaxed) & !RESTORED == 1
     }
 
     /// The version before, unless the link to it was cut.
@@ -80,6 +101,13 @@ pub(super) fn let_go<V>(newest: Option<Shared<Version<V>>>) -> usize {
 /// fails. While it is not published it links to nothing.
 pub(super) enum Unpublished<V> {
     Value(V),
+    /// A value that was published in another map.
+    #[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
+    Restored {
+        value: V,
+        /// Whether versions came before it that are not restored.
+        cut: bool,
+    },
     Allocated(Shared<Version<V>>),
 }
 
@@ -102,13 +130,21 @@ impl<V: 'static> Unpublished<V> {
         written_at: i64,
         previous: Option<Shared<Version<V>>>,
     ) -> Shared<Version<V>> {
-        match self {
-            Self::Value(value) => Shared::new(Version {
+        let new = |value, sequence, previous: Option<Shared<Version<V>>>| {
+            Shared::new(Version {
                 value,
                 written_at: AtomicI64::new(written_at),
                 sequence: AtomicU64::new(sequence),
                 previous: previous.map_or_else(AtomicShared::null, AtomicShared::from),
-            }),
+            })
+        };
+        match self {
+            Self::Value(value) => new(value, sequence, previous),
+            #[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
+            Self::Restored { value, cut } => {
+                let marks = RESTORED | if cut { CUT } else { 0 };
+                new(value, sequence | marks, previous)
+            }
             Self::Allocated(version) => {
                 version.written_at.store(written_at, Ordering::Relaxed);
                 version.sequence.store(sequence, Ordering::Relaxed);

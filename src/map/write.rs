@@ -294,7 +294,7 @@ where
                     }
                     Some(current) => {
                         self.expect_version(timeline, current, expected)?;
-                        let revision = self.revision(timeline, current.sequence());
+                        let revision = self.revision_of(timeline, current);
                         let Some(value) = change(Some((current.value(), revision))) else {
                             return Ok(None);
                         };
@@ -400,7 +400,7 @@ where
         if expected == Expected::Any {
             return Ok(());
         }
-        let actual = self.revision(timeline, found.sequence());
+        let actual = self.revision_of(timeline, found);
         if expected == Expected::At(actual) {
             return Ok(());
         }
@@ -413,8 +413,19 @@ where
         MapError::Conflict { expected, actual }
     }
 
+    /// Of a version that was written here.
     #[inline]
     pub(super) fn revision(&self, timeline: &Timeline<V>, sequence: u64) -> Revision {
         Revision::from(timeline.revision(sequence, &self.revision_floor))
+    }
+
+    /// Of any version of the timeline.
+    #[inline]
+    pub(super) fn revision_of(&self, timeline: &Timeline<V>, version: &Version<V>) -> Revision {
+        Revision::from(
+            timeline
+                .revision_base(&self.revision_floor)
+                .revision(version),
+        )
     }
 }

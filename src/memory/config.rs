@@ -171,6 +171,15 @@ impl<S> MemoryStoreBuilder<S> {
     }
 }
 
+#[cfg(feature = "checkpoint")]
+impl<S> MemoryStoreBuilder<S> {
+    /// With a capacity of at least so many users.
+    pub(crate) fn room_for(mut self, users: usize) -> Self {
+        self.settings.capacity = self.settings.capacity.max(users);
+        self
+    }
+}
+
 impl<S: BuildHasher + Send + Sync> MemoryStoreBuilder<S> {
     /// Builds the store.
     ///

@@ -3,6 +3,8 @@
 mod batch;
 mod config;
 mod contract;
+#[cfg(feature = "checkpoint")]
+mod handles;
 mod listing;
 mod spans;
 #[cfg(feature = "sweep")]
@@ -20,6 +22,8 @@ use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
 
 pub use self::config::{MemoryStoreBuilder, MemoryStoreConfig};
+#[cfg(feature = "checkpoint")]
+pub(crate) use self::handles::{Restorer, WeakStore};
 pub use self::spans::UserIdField;
 
 /// Keeps the state of each user in memory.
@@ -92,7 +96,7 @@ pub struct MemoryStore<S = DefaultHashBuilder>(Arc<Shared<S>>)
 where
     S: BuildHasher + Send + Sync;
 
-type Users<S> = HistoryMap<State, Mirrored, S>;
+pub(crate) type Users<S> = HistoryMap<State, Mirrored, S>;
 
 struct Shared<S: BuildHasher + Send + Sync> {
     users: Users<S>,
@@ -140,7 +144,7 @@ impl Default for MemoryStore {
 }
 
 impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
-    fn users(&self) -> &Users<S> {
+    pub(crate) fn users(&self) -> &Users<S> {
         &self.0.users
     }
 

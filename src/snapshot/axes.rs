@@ -286,6 +286,12 @@ impl<'a> Axes<'a> {
     pub(super) fn of_packed(packed: &'a [u8]) -> Self {
         Self { packed }
     }
+
+    /// The axes still to come, packed.
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn packed(&self) -> &'a [u8] {
+        self.packed
+    }
 }
 
 impl<'a> Iterator for Axes<'a> {

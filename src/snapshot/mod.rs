@@ -6,6 +6,8 @@
 
 mod axes;
 mod builder;
+#[cfg(feature = "checkpoint")]
+mod names;
 mod source;
 mod state;
 mod validate;
@@ -22,8 +24,12 @@ use crate::redacted::Redacted;
 
 pub use self::axes::Axes;
 pub use self::builder::StateSnapshotBuilder;
+#[cfg(feature = "checkpoint")]
+pub(crate) use self::names::AxisNames;
 pub use self::source::{ParseSourceError, Source};
 pub use self::state::State;
+#[cfg(feature = "checkpoint")]
+pub(crate) use self::validate::MAX_AXIS_NAME_BYTES;
 pub use self::validate::{
     MAX_AXES, MAX_USER_ID_BYTES, SnapshotError, UserIdError, validate_user_id,
 };

@@ -13,7 +13,7 @@ pub const MAX_USER_ID_BYTES: usize = 256;
 pub const MAX_AXES: usize = 1_024;
 
 /// The longest axis name, in bytes.
-pub(super) const MAX_AXIS_NAME_BYTES: usize = 64;
+pub(crate) const MAX_AXIS_NAME_BYTES: usize = 64;
 
 /// Why a [`StateSnapshot`](crate::StateSnapshot) or a [`State`](crate::State)
 /// could not be built.
@@ -213,7 +213,7 @@ pub(crate) fn validate_axis_value(name: &str, value: f32) -> Result<(), Snapshot
     }
 }
 
-fn is_axis_name(name: &str) -> bool {
+pub(super) fn is_axis_name(name: &str) -> bool {
     (1..=MAX_AXIS_NAME_BYTES).contains(&name.len())
         && !name.starts_with('_')
         && !name.ends_with('_')
@@ -223,7 +223,7 @@ fn is_axis_name(name: &str) -> bool {
 }
 
 /// False for NaN, which compares with nothing.
-fn in_unit_range(value: f32) -> bool {
+pub(super) fn in_unit_range(value: f32) -> bool {
     (0.0..=1.0).contains(&value)
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 mod expiry;
 
 use super::*;
+use crate::map::revisions::{FormerBase, FormerRevisions};
 use crate::sync::{slack, stride};
 
 mod handing_over;
@@ -546,6 +547,79 @@ fn revisions_rise_with_each_version_and_from_one_timeline_to_the_next() {
         assert_eq!(key.close(), Some(len));
         Key { floor, .. } = key;
     }
+}
+
+/// A timeline that came with these revisions, and then was written twice, in a map that counts
+/// from the origin.
+fn restored(revisions: &[u64], origin: u64, cut: bool) -> (Timeline<Value>, RevisionFloor) {
+    let values = Values::new();
+    let retention = Retention::new(8);
+    let (mut floor, mut former) = (RevisionFloor::default(), FormerRevisions::default());
+    // Others were restored before.
+    former.keep([2, 9].into_iter());
+    let revisions_of_all = revisions.iter().copied();
+    let numbers = FormerBase::without_gaps(revisions_of_all.clone())
+        .unwrap_or_else(|| former.keep(revisions_of_all));
+    floor.go_on_above(origin, former);
+    let former = |number| match values.unpublished(number) {
+        Unpublished::Value(value) => Unpublished::Restored {
+            value,
+            cut: cut && number == 1,
+        },
+        _ => unreachable!("it is a value"),
+    };
+    let timeline = Timeline::starting_with(former(1), None, 0).numbered(numbers);
+    let guard = epochs::enter();
+    for number in 2..=revisions.len() as u64 + 2 {
+        let next = if number <= revisions.len() as u64 {
+            former(number)
+        } else {
+            values.unpublished(number)
+        };
+        let published = timeline.publish(next, facts(&words(number), 0), &retention, &guard);
+        assert!(published.is_ok_and(|published| published.sequence == number));
+    }
+    drop(guard);
+    (timeline, floor)
+}
+
+#[test]
+fn restored_versions_keep_their_revisions_and_later_ones_are_above_the_origin() {
+    for revisions in [&[7][..], &[2, 3, 4], &[5, 6, 20], &[2, 8, 9, 11]] {
+        let origin = 1 << 32;
+        let (timeline, floor) = restored(revisions, origin, false);
+        let guard = epochs::enter();
+        let base = timeline.revision_base(&floor);
+        let revision = |version: &Version<Value>| base.revision(version);
+        let retention = Retention::new(8);
+        let mut found = timeline.history(usize::MAX, &retention, None, &guard, revision);
+        found.reverse();
+        let (former, written) = found.split_at(revisions.len());
+        assert_eq!(former, revisions);
+        let next = origin + revisions.len() as u64 + 1;
+        assert_eq!(written, [next, next + 1]);
+        assert_eq!(timeline.revision(revisions.len() as u64 + 1, &floor), next);
+
+        // And those of the next timeline of the key are above all of them.
+        let head = timeline.latest(&guard);
+        let closed = timeline.close_at(head, &floor, &guard);
+        let closed = closed.unwrap_or_else(|_| panic!("nobody else is here"));
+        timeline.release(closed, &guard);
+        assert!(Key::of(1, 8).timeline.revision(1, &floor) > next + 1);
+    }
+}
+
+#[test]
+fn the_first_version_is_known_unless_others_were_cut_off() {
+    for cut in [false, true] {
+        let (timeline, _) = restored(&[7, 8], 1 << 32, cut);
+        let guard = epochs::enter();
+        let retention = Retention::new(8);
+        let firsts = timeline.history(9, &retention, None, &guard, Version::is_the_first);
+        assert_eq!(firsts.as_slice(), [false, false, false, !cut]);
+    }
+    let key = Key::of(3, 3);
+    assert_eq!(key.walk(9, Version::is_the_first), [false, false, true]);
 }
 
 /// Nobody asks for a revision of the timeline before it is closed, but somebody

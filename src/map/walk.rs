@@ -1,0 +1,267 @@
+//! A walk over all keys with all that is kept of them, in portions.
+
+use std::hash::BuildHasher;
+use std::ptr;
+
+use smallvec::SmallVec;
+use smol_str::SmolStr;
+
+use super::error::MapError;
+use super::expiry::Expiry;
+use super::key::BorrowedKey;
+use super::retention::Retention;
+use super::revisions::RevisionFloor;
+use super::small_value::Mirroring;
+use super::timeline::Timeline;
+use super::version::Version;
+use super::{HistoryMap, read};
+use crate::sync::{Guard, epochs};
+use crate::versioned::Versioned;
+
+/// About how many keys make a portion, in maps with not too many of them.
+const PORTION: usize = 1 << 17;
+/// Each portion needs a look at every place of the map's table.
+const MOST_PORTIONS: usize = 16;
+/// Of how many keys the chains are walked in step, at the most.
+const MOST_KEYS_TOGETHER: usize = 32;
+/// About how many versions are copied before they are visited, if a key has not more.
+const VERSIONS_TOGETHER: u64 = 1 << 12;
+
+/// What is kept of a key, as of one instant.
+pub(crate) struct Kept<'a, V> {
+    pub(crate) key: &'a str,
+    /// Newest first, at least one.
+    pub(crate) versions: &'a [Versioned<V>],
+    /// Whether the oldest of them is the first since the key came.
+    pub(crate) from_the_first: bool,
+}
+
+/// What is done with all that is kept of each key.
+pub(crate) trait Visitor<V> {
+    type Error: From<MapError>;
+
+    /// Takes a key. It may run under a pin, so it must not wait. Returns whether there is
+    /// room for more.
+    fn visit(&mut self, kept: Kept<'_, V>) -> Result<bool, Self::Error>;
+
+    /// Makes room, outside of any pin or guard. It may take its time.
+    fn make_room(&mut self) -> Result<(), Self::Error>;
+}
+
+impl<V, M, S> HistoryMap<V, M, S>
+where
+    V: Clone + Send + Sync + 'static,
+    M: Mirroring<V>,
+    S: BuildHasher + Send + Sync,
+{
+    /// Shows every key, with all that is kept of it, to a visitor, until that fails.
+    ///
+    /// A key is visited as of one instant, and different keys as of different ones. One that
+    /// is there all the while is visited once. One that is removed and comes back may
+    /// be visited again, as of a later instant than before.
+    ///
+    /// The keys are visited in portions. Of each of these, what the visitor has room for is
+    /// visited under one pin, and the rest by lookups. The walk holds references to a portion's
+    /// entries or copies of its keys (some 4 MB, or 2 bytes a key in a map of more than two
+    /// million); and copies of at most some thousand versions, or of one key's if these are
+    /// more.
+    pub(crate) fn walk<W: Visitor<V>>(&self, visitor: &mut W) -> Result<(), W::Error> {
+        if !self.usable() {
+            return Err(MapError::ThreadEnding.into());
+        }
+        let portions = (self.len() / PORTION + 1).min(MOST_PORTIONS);
+        let together = VERSIONS_TOGETHER / self.retention.versions();
+        let together = usize::try_from(together).unwrap_or(1);
+        let mut copies: Vec<Copies<V>> = Vec::new();
+        copies.resize_with(together.clamp(1, MOST_KEYS_TOGETHER), Copies::default);
+        for portion in 0..portions {
+            let rest = self.visit_pinned((portion, portions), &mut copies, visitor)?;
+            visitor.make_room()?;
+            for keys in rest.chunks(copies.len()) {
+                {
+                    let pinned = self.timelines.pin();
+                    let timelines = keys.iter().map(|key| pinned.get(&BorrowedKey(key)));
+                    self.copy_together(timelines, &mut copies);
+                }
+                for (key, copied) in keys.iter().zip(&copies) {
+                    copied.show(key, visitor)?;
+                }
+                visitor.make_room()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the keys of a portion for which there is room, and returns the others.
+    fn visit_pinned<W: Visitor<V>>(
+        &self,
+        (portion, portions): (usize, usize),
+        copies: &mut [Copies<V>],
+        visitor: &mut W,
+    ) -> Result<Vec<SmolStr>, W::Error> {
+        let address = |timeline: &Timeline<V>| ptr::from_ref(timeline).addr();
+        let pinned = self.timelines.pin();
+        let mut entries: Vec<_> = pinned
+            .iter()
+            .filter(|(_, timeline)| portion_of(address(timeline), portions) == portion)
+            .collect();
+        // What was made one after the other often lies side by side.
+        entries.sort_unstable_by_key(|(_, timeline)| address(timeline));
+        let mut chunks = entries.chunks(copies.len());
+        let mut has_room = true;
+        while has_room && let Some(entries) = chunks.next() {
+            self.copy_together(entries.iter().map(|&(_, timeline)| Some(timeline)), copies);
+            for ((key, _), copied) in entries.iter().zip(&*copies) {
+                has_room &= copied.show(key.text(), visitor)?;
+            }
+        }
+        Ok(chunks
+            .flatten()
+            .map(|(key, _)| key.text().clone())
+            .collect())
+    }
+
+    /// Copies what is kept of each of these keys; nothing of one that is gone.
+    ///
+    /// Takes effect for each of them like [`history`](Self::history). The chains are walked
+    /// in step, because nearly every step waits for memory: the processor waits for that
+    /// of several keys at a time, as these do not depend on each other.
+    fn copy_together<'t>(
+        &self,
+        timelines: impl Iterator<Item = Option<&'t Timeline<V>>>,
+        copies: &mut [Copies<V>],
+    ) {
+        let guard = epochs::enter();
+        let mut walks: SmallVec<[Walk<'_, V>; MOST_KEYS_TOGETHER]> = timelines
+            .zip(copies.iter_mut())
+            .filter_map(|(timeline, into)| {
+                into.versions.clear();
+                Some(Walk::new(timeline?, into))
+            })
+            .collect();
+        for walk in &mut walks {
+            walk.begin(&self.retention, self.expiry.as_deref(), &guard);
+        }
+        while walks.iter().any(|walk| walk.next.is_some()) {
+            for walk in &mut walks {
+                walk.step(&self.revision_floor, &guard);
+            }
+        }
+        // A chain may have been cut by writers before its end was reached. Then the
+        // timeline's own walk knows how to go on.
+        for walk in &mut walks {
+            if walk.left > 0 {
+                walk.again(self, &guard);
+            }
+        }
+    }
+
+    /// At least the revision of anything that was removed before this was called.
+    pub(crate) fn greatest_removed(&self) -> u64 {
+        self.revision_floor.greatest()
+    }
+}
+
+/// What was copied of a key.
+struct Copies<V> {
+    /// Newest first.
+    versions: Vec<Versioned<V>>,
+    from_the_first: bool,
+}
+
+impl<V> Default for Copies<V> {
+    fn default() -> Self {
+        Self {
+            versions: Vec::new(),
+            from_the_first: false,
+        }
+    }
+}
+
+impl<V> Copies<V> {
+    fn show<W: Visitor<V>>(&self, key: &str, visitor: &mut W) -> Result<bool, W::Error> {
+        if self.versions.is_empty() {
+            return Ok(true);
+        }
+        visitor.visit(Kept {
+            key,
+            versions: &self.versions,
+            from_the_first: self.from_the_first,
+        })
+    }
+}
+
+/// A walk along the chain of a key. If nothing is `left` in the end, it has met what the
+/// history was when the head was found, as [`Timeline::history`] would.
+struct Walk<'g, V> {
+    timeline: &'g Timeline<V>,
+    into: &'g mut Copies<V>,
+    next: Option<&'g Version<V>>,
+    /// How many versions are still to be met.
+    left: u64,
+}
+
+impl<'g, V: Clone + Send + Sync + 'static> Walk<'g, V> {
+    fn new(timeline: &'g Timeline<V>, into: &'g mut Copies<V>) -> Self {
+        into.from_the_first = false;
+        Self {
+            timeline,
+            into,
+            next: None,
+            left: 0,
+        }
+    }
+
+    fn begin(&mut self, retention: &Retention, expiry: Option<&Expiry>, guard: &'g Guard) {
+        self.next = self.timeline.present(expiry, guard).as_ref();
+        let newest = self.next.map_or(0, Version::sequence);
+        self.left = newest.min(retention.versions());
+    }
+
+    fn step(&mut self, floor: &RevisionFloor, guard: &'g Guard) {
+        if let Some(version) = self.next {
+            let base = self.timeline.revision_base(floor);
+            self.into.from_the_first |= version.is_the_first();
+            self.into.versions.push(read::copied(version, base));
+            self.left -= 1;
+            self.next = if self.left > 0 {
+                version.previous(guard)
+            } else {
+                None
+            };
+        }
+    }
+
+    #[cold]
+    fn again<M: Mirroring<V>, S: BuildHasher + Send + Sync>(
+        &mut self,
+        map: &HistoryMap<V, M, S>,
+        guard: &'g Guard,
+    ) {
+        let base = self.timeline.revision_base(&map.revision_floor);
+        self.into.from_the_first = false;
+        // A walk that meets the first version is the last one: it has met all there are.
+        let from_the_first = &mut self.into.from_the_first;
+        let copy = |version: &Version<V>| {
+            *from_the_first |= version.is_the_first();
+            read::copied(version, base)
+        };
+        let (retention, expiry) = (&map.retention, map.expiry.as_deref());
+        self.into.versions = self
+            .timeline
+            .history(usize::MAX, retention, expiry, guard, copy)
+            .into_vec();
+    }
+}
+
+/// The portion that a key belongs to for as long as it is there: by the address of its
+/// entry, which the map does not move. To tell it the entry need not be fetched from memory.
+fn portion_of(address: usize, portions: usize) -> usize {
+    /// Addresses that have all but so many bits in common stay together.
+    const NEIGHBOURHOOD: u32 = 16;
+    /// From the golden ratio: it spreads the others.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let spread = (address as u64 >> NEIGHBOURHOOD).wrapping_mul(SPREAD);
+    // Not truncated: the result is less than the number of portions.
+    ((u128::from(spread) * portions as u128) >> u64::BITS) as usize
+}

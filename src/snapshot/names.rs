@@ -1,0 +1,229 @@
+//! States taken apart: which axes a state has, and their values.
+//!
+//! Most of the states of a store have the same axes. So a checkpoint spells the names out
+//! once, and of each state it has only the values.
+
+use std::sync::Arc;
+
+use super::axes::{Axes, AxisList, AxisName, INLINE_BYTES, PackedAxes};
+use super::validate::{in_unit_range, is_axis_name};
+use super::{Source, State};
+
+/// The bytes of a value.
+const VALUE_BYTES: usize = size_of::<f32>();
+
+/// The names of the axes that a state has.
+pub(crate) struct AxisNames {
+    /// The packed axes, with zeros for the values.
+    template: Box<[u8]>,
+    /// Where the values begin.
+    values_at: Box<[usize]>,
+}
+
+impl AxisNames {
+    /// `None` if a name breaks the rules for names or is not greater than the one before.
+    pub(crate) fn new<'n>(names: impl Iterator<Item = &'n str> + Clone) -> Option<Self> {
+        let in_order = names.clone().is_sorted_by(|before, name| before < name);
+        if !in_order || !names.clone().all(is_axis_name) {
+            return None;
+        }
+        let mut axes = AxisList::default();
+        for name in names {
+            axes.push(AxisName::new(name), 0.0).ok()?;
+        }
+        let axes = PackedAxes::pack(axes).ok()?;
+        Some(Self::of_packed(match &axes {
+            PackedAxes::Inline(len, bytes) => bytes.get(..usize::from(*len))?,
+            PackedAxes::Allocated(bytes) => bytes,
+        }))
+    }
+
+    /// The names of a state's axes.
+    pub(crate) fn of(state: &State) -> Self {
+        Self::of_packed(state.axes().packed())
+    }
+
+    fn of_packed(packed: &[u8]) -> Self {
+        let mut template = Box::from(packed);
+        let mut values_at = Vec::new();
+        let mut axes = Axes::of_packed(packed);
+        while axes.next().is_some() {
+            let end = packed.len() - axes.packed().len();
+            let at = end - VALUE_BYTES;
+            values_at.push(at);
+            zero(&mut template, at);
+        }
+        Self {
+            template,
+            values_at: values_at.into(),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        Axes::of_packed(&self.template).map(|(name, _)| name)
+    }
+
+    /// How many axes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.values_at.len()
+    }
+
+    /// How many bytes their values take.
+    pub(crate) fn values_len(&self) -> usize {
+        self.values_at.len() * VALUE_BYTES
+    }
+
+    /// The same for states with the same axes, and for no others.
+    pub(crate) fn as_key(&self) -> &[u8] {
+        &self.template
+    }
+
+    /// Appends the values of a state, and returns true, if the state has just these axes.
+    /// Otherwise the values are as they were.
+    pub(crate) fn append_values(&self, state: &State, values: &mut Vec<u8>) -> bool {
+        let packed = state.axes().packed();
+        if packed.len() != self.template.len() {
+            return false;
+        }
+        let before = values.len();
+        let mut from = 0;
+        for &at in &self.values_at {
+            let end = at + VALUE_BYTES;
+            let (Some(name), Some(value)) = (packed.get(from..at), packed.get(at..end)) else {
+                values.truncate(before);
+                return false;
+            };
+            // Byte by byte: nearly all of these names are a single byte.
+            let same = self.template.get(from..at);
+            if !same.is_some_and(|same| name.iter().eq(same)) {
+                values.truncate(before);
+                return false;
+            }
+            values.extend_from_slice(value);
+            from = end;
+        }
+        true
+    }
+
+    /// The state with these axes and values; `None` if a number is not from 0 to 1.
+    ///
+    /// `values` has [as many bytes](Self::values_len) as the values take, each in the
+    /// order of its bytes from the least significant one.
+    pub(crate) fn state(
+        &self,
+        updated_at_unix_ms: i64,
+        source: Source,
+        confidence: f32,
+        values: &[u8],
+    ) -> Option<State> {
+        if !in_unit_range(confidence) {
+            return None;
+        }
+        let mut inline = [0; INLINE_BYTES];
+        let axes = match inline.get_mut(..self.template.len()) {
+            Some(packed) => {
+                self.pack(values, packed)?;
+                // Not truncated: `INLINE_BYTES` is less than 256.
+                PackedAxes::Inline(packed.len() as u8, inline)
+            }
+            None => {
+                let mut packed = self.template.clone();
+                self.pack(values, &mut packed)?;
+                PackedAxes::Allocated(Arc::from(packed))
+            }
+        };
+        Some(State::new(updated_at_unix_ms, source, confidence, axes))
+    }
+
+    /// Packs axes with these values into as many bytes as the template has; `None` if a value
+    /// is not from 0 to 1.
+    fn pack(&self, values: &[u8], packed: &mut [u8]) -> Option<()> {
+        packed.copy_from_slice(&self.template);
+        for (&at, value) in self.values_at.iter().zip(values.as_chunks().0) {
+            if !in_unit_range(f32::from_le_bytes(*value)) {
+                return None;
+            }
+            packed.get_mut(at..at + VALUE_BYTES)?.copy_from_slice(value);
+        }
+        Some(())
+    }
+}
+
+fn zero(template: &mut [u8], at: usize) {
+    if let Some(value) = template.get_mut(at..at + VALUE_BYTES) {
+        value.fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(axes: &[(&str, f32)]) -> State {
+        let state = State::builder().updated_at(5).axes(axes.iter().copied());
+        state.build_state().unwrap()
+    }
+
+    #[test]
+    fn a_state_comes_back_from_its_names_and_values() {
+        let many: Vec<_> = (10..99).map(|n| format!("axis_{n}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), 0.5)).collect();
+        for axes in [
+            &[][..],
+            &[("warmth", 0.25)],
+            &[("a", 0.0), ("formality", 1.0), ("warmth", -0.0)],
+            &many,
+        ] {
+            let state = state(axes);
+            let names = AxisNames::of(&state);
+            assert!(names.iter().eq(state.axes().map(|(name, _)| name)));
+            assert_eq!(names.len(), axes.len());
+
+            let mut values = vec![7];
+            assert!(names.append_values(&state, &mut values));
+            assert_eq!(values.len(), 1 + names.values_len());
+            let again = AxisNames::new(names.iter().collect::<Vec<_>>().into_iter()).unwrap();
+            assert_eq!(again.as_key(), names.as_key());
+            let copy = again.state(5, state.source(), state.confidence(), &values[1..]);
+            assert_eq!(copy, Some(state));
+        }
+    }
+
+    #[test]
+    fn values_are_of_the_same_axes_only() {
+        let names = AxisNames::of(&state(&[("formality", 0.1), ("warmth", 0.2)]));
+        for other in [
+            &[][..],
+            &[("warmth", 0.2)],
+            &[("autonomy_preference", 0.1), ("warmth", 0.2)],
+            &[("formality", 0.1), ("x", 0.2)],
+            &[("formality", 0.1), ("verbosity_preference", 0.2)],
+        ] {
+            let mut values = vec![7];
+            assert!(
+                !names.append_values(&state(other), &mut values),
+                "{other:?}"
+            );
+            assert_eq!(values, [7]);
+        }
+    }
+
+    #[test]
+    fn names_and_numbers_that_break_the_rules_are_refused() {
+        for names in [
+            &["b", "a"][..],
+            &["a", "a"],
+            &["A"],
+            &[""],
+            &["_a"],
+            &["a_name_of_65_bytes_0123456789_0123456789_0123456789_0123456789_012"],
+        ] {
+            assert!(AxisNames::new(names.iter().copied()).is_none(), "{names:?}");
+        }
+        let names = AxisNames::new(["warmth"].into_iter()).unwrap();
+        for (confidence, value) in [(1.5, 0.5), (f32::NAN, 0.5), (0.5, -0.1), (0.5, f32::NAN)] {
+            let value = value.to_le_bytes();
+            assert!(names.state(0, Source::Mixed, confidence, &value).is_none());
+        }
+    }
+}
