@@ -4,7 +4,7 @@
 use std::hint::{self, black_box};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use serde::{Deserialize, Serialize};
@@ -32,12 +32,16 @@ impl ThreadTimes {
         })
     }
 
-    /// Adds what has passed since to the process's account.
-    pub fn account(self) {
-        if let Some(now) = Self::now() {
-            RAN.fetch_add(now.ran - self.ran, Ordering::Relaxed);
-            WAITED.fetch_add(now.waited - self.waited, Ordering::Relaxed);
-        }
+    /// Adds what has passed since to the process's account, and returns for how long the
+    /// thread has waited for a core.
+    pub fn account(self) -> Duration {
+        let Some(now) = Self::now() else {
+            return Duration::ZERO;
+        };
+        let waited = now.waited - self.waited;
+        RAN.fetch_add(now.ran - self.ran, Ordering::Relaxed);
+        WAITED.fetch_add(waited, Ordering::Relaxed);
+        Duration::from_nanos(waited)
     }
 }
 

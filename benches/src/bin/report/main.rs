@@ -15,12 +15,13 @@ use clap::Parser;
 
 use plot::{Curves, Scale};
 
-const SUITES: [&str; 7] = [
+const SUITES: [&str; 8] = [
     "contention",
     "threads",
     "tail",
     "memory",
     "instructions",
+    "checkpoint",
     "scale",
     "before",
 ];
