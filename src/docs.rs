@@ -20,6 +20,10 @@
 /// ```
 pub mod backends {}
 
+#[cfg(feature = "checkpoint")]
+#[doc = include_str!("docs/checkpoints.md")]
+pub mod checkpoints {}
+
 #[doc = include_str!("docs/service.md")]
 pub mod service {}
 

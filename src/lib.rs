@@ -87,6 +87,10 @@
 //!   the contract. It is for that backend's tests; the chapter
 //!   [`docs::backends`](https://docs.rs/attuned-store/latest/attuned_store/docs/backends/)
 //!   shows how to write one.
+//! - `checkpoint`: a [`MemoryStore`] is written to a file while others read and write, and
+//!   restored from it; the chapter
+//!   [`docs::checkpoints`](https://docs.rs/attuned-store/latest/attuned_store/docs/checkpoints/)
+//!   has the format and what a crash can lose. `checkpoint-lz4` compresses such files.
 //! - `sweep`: [`MemoryStore::sweep_every`](https://docs.rs/attuned-store/latest/attuned_store/struct.MemoryStore.html#method.sweep_every),
 //!   a future to spawn on any runtime, takes out what its time to live has ended. It brings
 //!   `futures-timer`.
@@ -118,6 +122,8 @@
 
 #[cfg(feature = "attuned")]
 pub mod attuned;
+#[cfg(feature = "checkpoint")]
+mod checkpoint;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -156,6 +162,11 @@ struct Readme;
 /// the crate [async-trait](https://docs.rs/async-trait).
 pub use async_trait::async_trait;
 
+#[cfg(feature = "checkpoint")]
+pub use checkpoint::{
+    Background, Checkpoint, CheckpointError, CheckpointEvery, CheckpointProgress, Checkpointer,
+    Compression, RestoreError,
+};
 pub use map::{
     ConfigError, DefaultHashBuilder, DefaultHasher, HistoryMap, HistoryMapBuilder, MAX_CAPACITY,
     MAX_HISTORY, MAX_TIME_TO_LIVE, MapError, Mirrored, Mirroring, SmallValue, Stats, Unmirrored,

@@ -642,3 +642,57 @@ fn nobody_has_to_read_the_errors() {
     let run = Run::ended(program.wait_with_output().expect("the example ends"));
     run.expect(0, &["25 malformed, 0 blank"]);
 }
+
+/// A run that is killed while it works, and one that goes on with what it has left.
+#[cfg(feature = "checkpoint")]
+#[test]
+fn goes_on_with_the_last_checkpoint_after_it_was_killed() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("live.checkpoint");
+    let _ = fs::remove_file(&path);
+    let name = text(&path);
+    let working = ["--users", "500", "--seconds", "600", "--writes", "20"];
+    let mut killed = live(&[&working[..], &["--checkpoint", name]].concat())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the example runs");
+    while !path.exists() {
+        assert!(killed.try_wait().expect("a child").is_none(), "it works");
+        std::thread::yield_now();
+    }
+    // SIGKILL, on Unix.
+    killed.kill().expect("it runs");
+    killed.wait().expect("it ends");
+
+    let goes_on = [
+        "--restore",
+        name,
+        "--checkpoint",
+        name,
+        "--seconds",
+        "1",
+        "--writes",
+        "20",
+    ];
+    let run = Run::of(&mut live(&goes_on));
+    run.expect(
+        0,
+        &[
+            "restored: 500 users, ",
+            ": each history is in order and ends with the latest state",
+            "\ncheckpoints: ",
+            VERDICT,
+        ],
+    );
+    // With another length of the histories.
+    let again = ["--restore", name, "--seconds", "1", "--history", "3"];
+    Run::of(&mut live(&again)).expect(0, &["restored: 500 users, 1,500 states, in ", VERDICT]);
+}
+
+#[cfg(feature = "checkpoint")]
+#[test]
+fn a_checkpoint_that_is_none_is_an_error() {
+    let path = file("no.checkpoint", "something else");
+    let run = Run::of(&mut live(&["--restore", text(&path)]));
+    run.expect(2, &[]);
+    assert!(run.stderr.contains("not a checkpoint"), "{}", run.stderr);
+}

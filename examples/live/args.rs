@@ -37,6 +37,11 @@ An event is one line of JSON:
 (here broken in two). A line that is not an event is reported with its number,
 counted and skipped; blank lines are skipped.
 
+With --checkpoint and --restore a run goes on where an earlier one was, also one that
+was killed:
+  cargo run --release --example live --features checkpoint -- --checkpoint FILE
+  cargo run --release --example live --features checkpoint -- --restore FILE
+
 Exit status: 0 if all is well, 1 if a check failed, 2 if the arguments are wrong,
 the input cannot be read or a file cannot be written."
 )]
@@ -89,6 +94,23 @@ pub struct Args {
     /// with something to read within a second.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub input: Option<PathBuf>,
+
+    /// Writes checkpoints of the store into this file, one each second and one in the end
+    ///
+    /// The figures have the disturbance in them. Needs a build with the feature checkpoint.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub checkpoint: Option<PathBuf>,
+
+    /// Begins with what a checkpoint has, and checks it, instead of made-up users or input
+    ///
+    /// Needs a build with the feature checkpoint.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "input",
+        verbatim_doc_comment
+    )]
+    pub restore: Option<PathBuf>,
 
     /// Redraws the screen, as on a terminal, wherever the output goes
     #[arg(long)]

@@ -55,7 +55,8 @@ impl Audit {
     }
 }
 
-fn is_in_order(history: &[Versioned<State>]) -> bool {
+/// Whether revisions and times are as the writes were.
+pub fn is_in_order(history: &[Versioned<State>]) -> bool {
     history.is_sorted_by(|newer, older| {
         newer.revision > older.revision && newer.written_at >= older.written_at
     })

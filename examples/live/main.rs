@@ -21,6 +21,12 @@ mod input;
 mod journal;
 mod load;
 mod made_up;
+#[cfg(feature = "checkpoint")]
+#[path = "outlive.rs"]
+mod outlive;
+#[cfg(not(feature = "checkpoint"))]
+#[path = "mortal.rs"]
+mod outlive;
 mod pair;
 mod phases;
 mod replay;
@@ -74,6 +80,9 @@ enum Error {
 
     #[error("cannot set up the store: {0}")]
     Store(#[from] ConfigError),
+
+    #[error("{0}")]
+    Checkpoint(String),
 }
 
 type Result<T> = std::result::Result<T, Error>;
@@ -93,7 +102,10 @@ fn main() -> ExitCode {
 
 /// False if a check failed.
 fn run(args: &Args) -> Result<bool> {
-    let input = Input::open(args.input.as_deref())?;
+    let input = match &args.restore {
+        Some(_) => None,
+        None => Input::open(args.input.as_deref())?,
+    };
     // Before the work: it would be a pity to find out afterwards.
     let svg = args.svg.as_deref().map(Drawing::create).transpose()?;
     // The users of an input are not known beforehand; the maps grow with them.
@@ -102,7 +114,7 @@ fn run(args: &Args) -> Result<bool> {
     } else {
         args.users as usize
     };
-    let sides = Sides::new(args.history as usize, expected_users)?;
+    let mut sides = Sides::new(args.history as usize, expected_users)?;
     let mut screen = Screen::new(args.redraw);
     screen.heading(format_args!(
         "attuned-store beside a DashMap: {}, {}, {} kept a user",
@@ -111,9 +123,14 @@ fn run(args: &Args) -> Result<bool> {
         counted(args.history.into(), "state"),
     ))?;
 
-    let (users, stored) = match input {
-        Some(input) => ingest(input, args, &sides, &mut screen)?,
-        None => (fill(args, &sides, &mut screen)?, true),
+    let (users, stored) = match (input, &args.restore) {
+        (Some(input), _) => ingest(input, args, &sides, &mut screen)?,
+        (None, Some(path)) => outlive::restore(path, args.history, &mut sides, &mut screen)?,
+        (None, None) => (fill(args, &sides, &mut screen)?, true),
+    };
+    let checkpoints = match &args.checkpoint {
+        Some(path) => Some(outlive::Checkpoints::start(path, &sides)?),
+        None => None,
     };
     if args.seconds == 0 {
         return Ok(stored);
@@ -134,6 +151,9 @@ fn run(args: &Args) -> Result<bool> {
         screen.line(line)?;
     }
     let kept = verdict::show(args.history as usize, &sides, &load, &courses, &mut screen)?;
+    if let Some(checkpoints) = checkpoints {
+        checkpoints.end(&mut screen)?;
+    }
     if let Some(svg) = svg {
         svg.draw(&courses, &mut screen)?;
     }

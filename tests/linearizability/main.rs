@@ -20,6 +20,8 @@
 //! Then the same recorder and checker show that they find faults: in the
 //! published predecessor of this crate, and in stores made for it.
 
+#[cfg(feature = "checkpoint")]
+mod checkpointed;
 #[path = "../common/depth.rs"]
 mod depth;
 mod examples;
@@ -76,6 +78,20 @@ fn shipped_store_is_linearizable() {
     assert!(again.is_some() || tally.overlapping > tally.operations / 100);
     // The same for conditions that always hold or never do.
     assert!(again.is_some() || tally.done.min(tally.refused) > tally.operations / 1_000);
+}
+
+/// Whoever reads a user through a checkpoint reads as of one instant of it.
+#[cfg(feature = "checkpoint")]
+#[test]
+fn checkpoints_are_linearizable_a_user() {
+    let depth = Depth::of_this_run();
+    let operations = depth.choose(20_000, 300_000);
+    let (tally, failure) = check(fresh_seeds(), operations, checkpointed::Checkpointed::new);
+    announce(format_args!("through checkpoints: {tally}"));
+    if let Some(failure) = failure {
+        panic!("{failure}");
+    }
+    assert!(tally.overlapping > tally.operations / 100);
 }
 
 /// In 1.0.1, an upsert writes to the map of histories and then to that of the

@@ -30,6 +30,11 @@ impl Shipped {
         Self(store)
     }
 
+    #[cfg(feature = "checkpoint")]
+    pub fn memory(&self) -> &MemoryStore<Pausing> {
+        &self.0
+    }
+
     fn as_trait(&self) -> &dyn StateStore {
         &self.0
     }
@@ -261,7 +266,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 /// entry and inserting one, between closing a timeline and unlinking it. These
 /// are moments at which two cores are rarely caught by themselves; with a pause
 /// there, and other threads to fill it, they are met in most runs.
-struct Pausing {
+pub struct Pausing {
     state: RandomState,
     pauses: bool,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attuned_store::{ConfigError, MemoryStore, StateStore};
+use attuned_store::{MemoryStore, RestoreError, StateStore};
 
 use crate::etag::Tags;
 use crate::metrics::Metrics;
@@ -24,19 +24,22 @@ pub struct App {
 }
 
 impl App {
-    /// With an empty store.
+    /// With the users of the last checkpoint, or with an empty store if there is none.
     ///
     /// # Errors
     ///
-    /// Settings that the store refuses.
-    pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
-        let mut memory = MemoryStore::builder()
+    /// Settings that the store refuses, and a checkpoint that cannot be read.
+    pub fn new(settings: &Settings) -> Result<Self, RestoreError> {
+        let mut builder = MemoryStore::builder()
             .history(settings.history)
             .max_users(settings.max_users);
         if let Some(time_to_live) = settings.forget_after {
-            memory = memory.time_to_live(time_to_live);
+            builder = builder.time_to_live(time_to_live);
         }
-        let memory = memory.build()?;
+        let memory = match &settings.checkpoint {
+            Some(path) if path.exists() => builder.restore_from(path)?,
+            _ => builder.build()?,
+        };
         Ok(Self {
             store: Arc::new(memory.clone()),
             memory,

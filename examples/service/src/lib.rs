@@ -15,11 +15,13 @@
 //! | `extract.rs` | what a request says: user id, parameters, condition, body |
 //! | `etag.rs` | entity tags from revisions, and what a condition expects |
 //! | `problem.rs` | errors as problem details |
+//! | `checkpoints.rs` | what a restart does not lose |
 //! | `metrics.rs` | the figures of the store and of the service, as Prometheus reads them |
 //!
 //! The service asks nobody who they are. Put it behind something that does.
 
 mod app;
+mod checkpoints;
 mod etag;
 mod events;
 mod extract;
@@ -34,6 +36,7 @@ mod streams;
 mod walk;
 
 pub use app::App;
+pub use checkpoints::Checkpoints;
 pub use extract::MAX_BODY_BYTES;
 pub use serve::serve;
 pub use settings::Settings;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
-use state_service::{App, Settings, serve};
+use state_service::{App, Checkpoints, Settings, serve};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -38,7 +38,11 @@ async fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
         "listening on http://{}",
         listener.local_addr()?
     );
-    serve(listener, app, settings, stop).await?;
+    let checkpoints = Checkpoints::start(&app, &settings);
+    let served = serve(listener, app, settings, stop).await;
+    // The last one, when nobody writes any more; also if the socket failed.
+    checkpoints.end().await?;
+    served?;
     Ok(())
 }
 

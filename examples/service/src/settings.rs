@@ -1,6 +1,7 @@
 //! What can be set on the command line.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -31,6 +32,15 @@ pub struct Settings {
     /// How often a silent event stream gets a comment, so that nobody in between ends it
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "15")]
     pub keep_alive: Duration,
+
+    /// Go on with the users in this file, if it is there, and write them to it now and then
+    /// and in the end; without it, they are gone in the end
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+
+    /// How long after a checkpoint to write the next one
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
+    pub checkpoint_every: Duration,
 
     /// How long open requests may take after the service was asked to stop
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
