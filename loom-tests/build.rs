@@ -6,8 +6,7 @@
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(attuned_loom)");
     // Features of the crate that the models do without.
-    println!(
-        "cargo::rustc-check-cfg=cfg(feature, values(\"attuned\", \"checkpoint\", \"conformance\", \"metrics\", \"sweep\"))"
-    );
+    let others = r#""attuned", "checkpoint", "conformance", "jetstream", "metrics", "sweep""#;
+    println!("cargo::rustc-check-cfg=cfg(feature, values({others}))");
     println!("cargo::rustc-cfg=attuned_loom");
 }

@@ -32,3 +32,9 @@ pub mod verification {}
 
 #[doc = include_str!("docs/memory.md")]
 pub mod memory {}
+
+#[cfg(feature = "jetstream")]
+#[doc = include_str!("docs/jetstream.md")]
+#[doc = include_str!("../examples/jetstream/server.conf")]
+#[doc = include_str!("docs/jetstream_servers.md")]
+pub mod jetstream {}

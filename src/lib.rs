@@ -94,6 +94,10 @@
 //! - `sweep`: [`MemoryStore::sweep_every`](https://docs.rs/attuned-store/latest/attuned_store/struct.MemoryStore.html#method.sweep_every),
 //!   a future to spawn on any runtime, takes out what its time to live has ended. It brings
 //!   `futures-timer`.
+//! - `jetstream`: [`JetStreamStore`](https://docs.rs/attuned-store/latest/attuned_store/struct.JetStreamStore.html),
+//!   the same contract for several processes, on a replicated log that survives them. The
+//!   chapter [`docs::jetstream`](https://docs.rs/attuned-store/latest/attuned_store/docs/jetstream/)
+//!   tells what it promises.
 //! - `metrics`: [`Stats::record_as`](https://docs.rs/attuned-store/latest/attuned_store/struct.Stats.html)
 //!   reports the figures of a map or a store to a recorder of the
 //!   [metrics](https://docs.rs/metrics) facade.
@@ -128,6 +132,8 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod docs;
+#[cfg(feature = "jetstream")]
+mod jetstream;
 mod map;
 mod memory;
 mod patch;
@@ -166,6 +172,11 @@ pub use async_trait::async_trait;
 pub use checkpoint::{
     Background, Checkpoint, CheckpointError, CheckpointEvery, CheckpointProgress, Checkpointer,
     Compression, RestoreError,
+};
+#[cfg(feature = "jetstream")]
+pub use jetstream::{
+    ConnectError, Follow, JetStreamError, JetStreamStats, JetStreamStore, JetStreamStoreBuilder,
+    Local, StreamDifference,
 };
 pub use map::{
     ConfigError, DefaultHashBuilder, DefaultHasher, HistoryMap, HistoryMapBuilder, MAX_CAPACITY,

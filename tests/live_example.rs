@@ -125,6 +125,54 @@ fn skips_the_load_if_it_is_to_take_no_time() {
     assert!(!run.stdout.contains("Summary"));
 }
 
+#[cfg(feature = "jetstream")]
+#[path = "jetstream/server.rs"]
+#[allow(dead_code, reason = "the tests of the store need more of it")]
+mod server;
+
+/// For the module above.
+#[cfg(feature = "jetstream")]
+fn announce(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(feature = "jetstream")]
+#[test]
+fn runs_on_a_log() {
+    let Some(servers) = server::Servers::start(1) else {
+        return;
+    };
+    let address = servers.addresses().join(",");
+    // The second run begins without the users of the first one.
+    for users in ["200", "100"] {
+        let seconds = ["--seconds", "2", "--users", users];
+        let run = Run::of(&mut live(
+            &[&seconds[..], &["--jetstream", &address]].concat(),
+        ));
+        run.expect(
+            0,
+            &[
+                "attuned-store on a log beside one in memory: ",
+                "\n  7 hot+writes ",
+                "\ncheck  JetStreamStore ",
+                "\ncheck  MemoryStore    ",
+                VERDICT,
+                "through the contract, 128 reads at once",
+                "\n  JetStreamStore ",
+            ],
+        );
+        assert_eq!(run.stderr, "");
+    }
+    drop(servers);
+    let run = Run::of(&mut live(&["--jetstream", &address]));
+    run.expect(2, &[]);
+    assert!(
+        run.stderr.starts_with("error: cannot use the log: "),
+        "{}",
+        run.stderr
+    );
+}
+
 /// Runs the one phase that these switches ask for, with ten users.
 fn one_phase(switches: &[&str], expected: &[&str]) -> Run {
     let few = ["--seconds", "1", "--users", "10"];

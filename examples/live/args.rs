@@ -99,6 +99,7 @@ pub struct Args {
     ///
     /// The figures have the disturbance in them. Needs a build with the feature checkpoint.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    #[cfg_attr(feature = "jetstream", arg(conflicts_with = "jetstream"))]
     pub checkpoint: Option<PathBuf>,
 
     /// Begins with what a checkpoint has, and checks it, instead of made-up users or input
@@ -110,7 +111,27 @@ pub struct Args {
         conflicts_with = "input",
         verbatim_doc_comment
     )]
+    #[cfg_attr(feature = "jetstream", arg(conflicts_with = "jetstream"))]
     pub restore: Option<PathBuf>,
+    /// A store on these NATS servers, separated by commas, instead of the one in memory; and
+    /// that one instead of the DashMap
+    ///
+    /// The first reads its replica, and each of its writes waits for the log. It has a
+    /// stream of its own, whose users are removed when it begins and when it ends. 10,000
+    /// users are enough for a look: --users 10000.
+    #[cfg(feature = "jetstream")]
+    #[arg(
+        long,
+        value_name = "ADDRESSES",
+        value_delimiter = ',',
+        verbatim_doc_comment
+    )]
+    pub jetstream: Option<Vec<String>>,
+
+    /// On how many of these servers the stream is: by default 3, or 1 of fewer than three
+    #[cfg(feature = "jetstream")]
+    #[arg(long, value_name = "SERVERS", requires = "jetstream")]
+    pub replicas: Option<usize>,
 
     /// Redraws the screen, as on a terminal, wherever the output goes
     #[arg(long)]

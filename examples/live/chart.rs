@@ -5,6 +5,7 @@ use hdrhistogram::Histogram;
 use crate::done::share_above;
 use crate::format::{NONE, nanoseconds, percent};
 use crate::load::Course;
+use crate::names::name;
 use crate::pair::{Pair, Which};
 use crate::screen::Style;
 
@@ -73,13 +74,6 @@ pub fn tail(with: Pair<&Histogram<u64>>, style: Style) -> Vec<String> {
         lines.push(format!("  {threshold:>8}  {attuned}  {dashmap}"));
     }
     lines
-}
-
-pub fn name(which: Which) -> &'static str {
-    match which {
-        Which::Attuned => "attuned-store",
-        Which::DashMap => "DashMap",
-    }
 }
 
 fn means(rates: &[f64], of: usize) -> Vec<f64> {

@@ -22,7 +22,12 @@ pub struct Audit {
 }
 
 impl Audit {
-    pub fn of(side: &impl Side, which: Which, load: &Load<'_>, bound: usize) -> Self {
+    pub fn of<A: Side, B: Side>(
+        side: &impl Side,
+        which: Which,
+        load: &Load<'_, A, B>,
+        bound: usize,
+    ) -> Self {
         let (users, workers) = (&load.users, &load.workers);
         let mut audit = Self::default();
         let mut written = users.events;

@@ -4,15 +4,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::made_up::{EPOCH_UNIX_MS, MadeUp};
-use crate::side::Sides;
+use crate::side::{Side, Sides};
 use crate::users::Users;
 use crate::{Error, Result};
 
 /// How many events each user begins with, so that there is some history.
 pub const EVENTS_PER_USER: u32 = 4;
 
+/// How many are handed over at once.
+const AT_ONCE: usize = 256;
+
 /// Gives each of so many users a first few events, in both maps.
-pub fn fill(sides: &Sides, users: u32, threads: usize) -> Result<(Users, Duration)> {
+pub fn fill(
+    sides: &Sides<impl Side, impl Side>,
+    users: u32,
+    threads: usize,
+) -> Result<(Users, Duration)> {
     let start = Instant::now();
     let ids: Vec<String> = (0..users).map(|user| format!("user_{user:06}")).collect();
     thread::scope(|scope| -> Result<()> {
@@ -28,11 +35,11 @@ pub fn fill(sides: &Sides, users: u32, threads: usize) -> Result<(Users, Duratio
     Ok((Users::new(users, events), start.elapsed()))
 }
 
-fn fill_some(sides: &Sides, ids: &[String], seed: u64) {
+fn fill_some(sides: &Sides<impl Side, impl Side>, ids: &[String], seed: u64) {
     let mut events = MadeUp::new(seed, EPOCH_UNIX_MS);
     for _ in 0..EVENTS_PER_USER {
-        for id in ids {
-            sides.insert(events.event(id));
+        for ids in ids.chunks(AT_ONCE) {
+            sides.insert_many(ids.iter().map(|id| events.event(id)).collect());
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::chart::{name, over_time};
+use crate::chart::over_time;
 use crate::done::Done;
 use crate::format::{self, NONE, QUANTILES, grouped, quantile};
 use crate::load::Course;
+use crate::names::name;
 use crate::pair::Pair;
 use crate::phases::Phase;
 use crate::screen::{Style, WIDTH};

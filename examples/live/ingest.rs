@@ -2,14 +2,14 @@
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{iter, thread};
 
 use attuned_store::StateSnapshot;
 
 use crate::input::{Input, Line, Lines, Malformed};
 use crate::replay::Replay;
-use crate::side::Sides;
+use crate::side::{Side, Sides};
 use crate::{Error, Result, warn};
 
 /// How many malformed lines are shown; the others are only counted.
@@ -17,6 +17,9 @@ const MALFORMED_SHOWN: u64 = 10;
 
 /// How many events may wait for each writer.
 const QUEUE: usize = 1024;
+
+/// How many are handed over at once.
+const AT_ONCE: usize = 256;
 
 /// What was in the input.
 #[derive(Default)]
@@ -33,7 +36,7 @@ pub struct Ingested {
 /// The events of one user all go to the same writer, so their order is kept.
 pub fn ingest(
     input: Input,
-    sides: &Sides,
+    sides: &Sides<impl Side, impl Side>,
     writers: usize,
     replay: &mut Replay,
 ) -> Result<Ingested> {
@@ -53,9 +56,10 @@ pub fn ingest(
     Ok(ingested)
 }
 
-fn insert_all(events: Receiver<StateSnapshot>, sides: &Sides) {
-    for event in events {
-        sides.insert(event);
+fn insert_all(events: Receiver<StateSnapshot>, sides: &Sides<impl Side, impl Side>) {
+    while let Ok(first) = events.recv() {
+        let waiting = events.try_iter().take(AT_ONCE - 1);
+        sides.insert_many(iter::once(first).chain(waiting).collect());
     }
 }
 

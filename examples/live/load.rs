@@ -49,24 +49,24 @@ impl Course {
         self.rates.get_mut(which).push(done.reads_per_second());
     }
 
-    fn look_at(&mut self, sides: &Sides, users: &Users) {
+    fn look_at(&mut self, sides: &Sides<impl Side, impl Side>, users: &Users) {
         self.users = sides.users();
         self.history = sides.history_length(&users.ids[0]);
     }
 }
 
 /// Threads that read and write both sides.
-pub struct Load<'a> {
-    sides: &'a Sides,
+pub struct Load<'a, A, B> {
+    sides: &'a Sides<A, B>,
     pub users: Users,
     pub workers: Vec<Worker>,
     /// Drawn from all users.
     many: Vec<u32>,
 }
 
-impl<'a> Load<'a> {
+impl<'a, A: Side, B: Side> Load<'a, A, B> {
     /// There must be users.
-    pub fn new(sides: &'a Sides, users: Users, threads: usize) -> Self {
+    pub fn new(sides: &'a Sides<A, B>, users: Users, threads: usize) -> Self {
         Self {
             sides,
             many: users.draw(),

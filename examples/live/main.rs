@@ -5,11 +5,14 @@
 //! cargo run --release --example live -- --help
 //! cargo run --release --example live -- --writes 20 --hot 4 --threads 8
 //! cargo run --release --example live -- --input events.jsonl
+//! cargo run --release --features jetstream --example live -- --jetstream 127.0.0.1:4222
 //! ```
 
 mod args;
 mod chart;
 mod check;
+#[cfg(feature = "jetstream")]
+mod contract;
 mod core_times;
 mod done;
 mod drawing;
@@ -20,7 +23,10 @@ mod ingest;
 mod input;
 mod journal;
 mod load;
+#[cfg(feature = "jetstream")]
+mod log;
 mod made_up;
+mod names;
 #[cfg(feature = "checkpoint")]
 #[path = "outlive.rs"]
 mod outlive;
@@ -49,17 +55,20 @@ use std::time::Duration;
 
 use attuned_store::ConfigError;
 use clap::Parser as _;
+#[cfg(feature = "jetstream")]
+use smol_str::SmolStr;
 
 use crate::args::{Args, cores};
 use crate::drawing::Drawing;
 use crate::format::{counted, grouped};
 use crate::input::Input;
 use crate::load::{Course, Load};
+use crate::names::names;
 use crate::pair::Pair;
 use crate::replay::Replay;
 use crate::screen::Screen;
 use crate::show::Show;
-use crate::side::Sides;
+use crate::side::{Side, Sides};
 use crate::summary::Summary;
 use crate::users::Users;
 
@@ -83,6 +92,10 @@ enum Error {
 
     #[error("{0}")]
     Checkpoint(String),
+
+    #[cfg(feature = "jetstream")]
+    #[error("cannot use the log: {0}")]
+    Log(Box<dyn std::error::Error>),
 }
 
 type Result<T> = std::result::Result<T, Error>;
@@ -114,33 +127,104 @@ fn run(args: &Args) -> Result<bool> {
     } else {
         args.users as usize
     };
-    let mut sides = Sides::new(args.history as usize, expected_users)?;
+    let history = args.history as usize;
+    #[cfg(feature = "jetstream")]
+    if let Some(servers) = &args.jetstream {
+        names::with_log();
+        let log = log::Log::connect(servers, args.replicas, history, expected_users);
+        let sides = Sides {
+            attuned: log.map_err(Error::Log)?,
+            dashmap: side::in_memory(history, expected_users)?,
+        };
+        return run_on_log(args, input, svg, &sides);
+    }
+    let mut sides = Sides::new(history, expected_users)?;
     let mut screen = Screen::new(args.redraw);
-    screen.heading(format_args!(
-        "attuned-store beside a DashMap: {}, {}, {} kept a user",
-        counted(args.threads.into(), "thread"),
-        counted(cores() as u64, "core"),
-        counted(args.history.into(), "state"),
-    ))?;
-
-    let (users, stored) = match (input, &args.restore) {
-        (Some(input), _) => ingest(input, args, &sides, &mut screen)?,
-        (None, Some(path)) => outlive::restore(path, args.history, &mut sides, &mut screen)?,
-        (None, None) => (fill(args, &sides, &mut screen)?, true),
+    show_heading(args, &mut screen)?;
+    let begun = match &args.restore {
+        Some(path) => outlive::restore(path, args.history, &mut sides, &mut screen)?,
+        None => begin(args, input, &sides, &mut screen)?,
     };
     let checkpoints = match &args.checkpoint {
         Some(path) => Some(outlive::Checkpoints::start(path, &sides)?),
         None => None,
     };
+    let (kept, _) = go_on(args, begun, svg, &sides, &mut screen)?;
+    if let Some(checkpoints) = checkpoints {
+        checkpoints.end(&mut screen)?;
+    }
+    Ok(kept)
+}
+
+/// The same, and then reads through the contract.
+#[cfg(feature = "jetstream")]
+fn run_on_log(
+    args: &Args,
+    input: Option<Input>,
+    svg: Option<Drawing>,
+    sides: &Sides<log::Log, attuned_store::MemoryStore>,
+) -> Result<bool> {
+    let mut screen = Screen::new(args.redraw);
+    show_heading(args, &mut screen)?;
+    let begun = begin(args, input, sides, &mut screen)?;
+    let (mut kept, users) = go_on(args, begun, svg, sides, &mut screen)?;
+    if args.seconds > 0 && users.len() > 0 {
+        let stores = Pair::<std::sync::Arc<dyn attuned_store::StateStore>> {
+            attuned: sides.attuned.store(),
+            dashmap: std::sync::Arc::new(sides.dashmap.clone()),
+        };
+        // Of the new users some may not have come.
+        let is_there = |id: &&SmolStr| sides.attuned.with(id, |_| ()).is_some();
+        let there: Vec<SmolStr> = users.ids.iter().filter(is_there).cloned().collect();
+        kept &= contract::show(sides.attuned.runtime(), stores, &there, &mut screen)?;
+    }
+    sides
+        .attuned
+        .clear()
+        .map_err(|error| Error::Log(error.into()))?;
+    Ok(kept)
+}
+
+fn show_heading(args: &Args, screen: &mut Screen) -> io::Result<()> {
+    screen.heading(format_args!(
+        "{}: {}, {}, {} kept a user",
+        names().heading,
+        counted(args.threads.into(), "thread"),
+        counted(cores() as u64, "core"),
+        counted(args.history.into(), "state"),
+    ))
+}
+
+/// Stores the first users; returns them, and whether that was found to be right.
+fn begin(
+    args: &Args,
+    input: Option<Input>,
+    sides: &Sides<impl Side, impl Side>,
+    screen: &mut Screen,
+) -> Result<(Users, bool)> {
+    match input {
+        Some(input) => ingest(input, args, sides, screen),
+        None => Ok((fill(args, sides, screen)?, true)),
+    }
+}
+
+/// Works on the users that are there. Returns whether all checks are passed, and the users.
+fn go_on(
+    args: &Args,
+    (users, stored): (Users, bool),
+    svg: Option<Drawing>,
+    sides: &Sides<impl Side, impl Side>,
+    screen: &mut Screen,
+) -> Result<(bool, Users)> {
     if args.seconds == 0 {
-        return Ok(stored);
+        return Ok((stored, users));
     }
     if users.len() == 0 {
         screen.line("no users, so there is nothing to read or write")?;
-        return Ok(stored);
+        return Ok((stored, users));
     }
-    let mut load = Load::new(&sides, users, args.threads.into());
-    let courses = drive(args, &mut load, &mut screen)?;
+    let mut load = Load::new(sides, users, args.threads.into());
+    let courses = drive(args, &mut load, screen)?;
     let summary = Summary {
         courses: &courses,
         threads: args.threads.into(),
@@ -150,18 +234,15 @@ fn run(args: &Args) -> Result<bool> {
     for line in summary.lines(screen.style()) {
         screen.line(line)?;
     }
-    let kept = verdict::show(args.history as usize, &sides, &load, &courses, &mut screen)?;
-    if let Some(checkpoints) = checkpoints {
-        checkpoints.end(&mut screen)?;
-    }
+    let kept = verdict::show(args.history as usize, sides, &load, &courses, screen)?;
     if let Some(svg) = svg {
-        svg.draw(&courses, &mut screen)?;
+        svg.draw(&courses, screen)?;
     }
-    Ok(stored && kept)
+    Ok((stored && kept, load.users))
 }
 
 /// Stores made-up users; returns them.
-fn fill(args: &Args, sides: &Sides, screen: &mut Screen) -> Result<Users> {
+fn fill(args: &Args, sides: &Sides<impl Side, impl Side>, screen: &mut Screen) -> Result<Users> {
     let (users, took) = fill::fill(sides, args.users, args.threads.into())?;
     screen.line(format_args!(
         "filled: {} with {} each, parsed from JSON, in {:.2} s",
@@ -174,7 +255,12 @@ fn fill(args: &Args, sides: &Sides, screen: &mut Screen) -> Result<Users> {
 
 /// Stores the input's events; returns their users, and whether both maps then held what a
 /// replay holds.
-fn ingest(input: Input, args: &Args, sides: &Sides, screen: &mut Screen) -> Result<(Users, bool)> {
+fn ingest(
+    input: Input,
+    args: &Args,
+    sides: &Sides<impl Side, impl Side>,
+    screen: &mut Screen,
+) -> Result<(Users, bool)> {
     screen.line(format_args!("reading {}", input.name))?;
     let mut replay = Replay::new(args.history as usize);
     let ingested = ingest::ingest(input, sides, args.threads.into(), &mut replay)?;
@@ -202,17 +288,22 @@ fn ingest(input: Input, args: &Args, sides: &Sides, screen: &mut Screen) -> Resu
         ))?;
     } else {
         screen.line(format_args!(
-            "check: FAILED: of {counted_users}, {} differ from a plain replay in the store, \
-             {} in the DashMap",
+            "check: FAILED: of {counted_users}, {} differ from a plain replay in {}, {} in {}",
             grouped(differences.attuned as u64),
+            names().spoken.attuned,
             grouped(differences.dashmap as u64),
+            names().spoken.dashmap,
         ))?;
     }
     Ok((users, equal))
 }
 
 /// Goes through the phases.
-fn drive(args: &Args, load: &mut Load<'_>, screen: &mut Screen) -> Result<Vec<Course>> {
+fn drive(
+    args: &Args,
+    load: &mut Load<'_, impl Side, impl Side>,
+    screen: &mut Screen,
+) -> Result<Vec<Course>> {
     let phases = phases::phases(args, load.users.len());
     let lasts = Duration::from_secs(args.seconds);
     let mut show = Show::new(screen, &phases, lasts)?;

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use attuned_store::MemoryStore;
+
+use crate::rival::Rival;
 use crate::screen::Screen;
 use crate::side::Sides;
 use crate::users::Users;
@@ -13,14 +16,19 @@ fn absent() -> Error {
     )
 }
 
-pub fn restore(_: &Path, _: u32, _: &mut Sides, _: &mut Screen) -> Result<(Users, bool)> {
+pub fn restore(
+    _: &Path,
+    _: u32,
+    _: &mut Sides<MemoryStore, Rival>,
+    _: &mut Screen,
+) -> Result<(Users, bool)> {
     Err(absent())
 }
 
 pub enum Checkpoints {}
 
 impl Checkpoints {
-    pub fn start(_: &Path, _: &Sides) -> Result<Self> {
+    pub fn start(_: &Path, _: &Sides<MemoryStore, Rival>) -> Result<Self> {
         Err(absent())
     }
 

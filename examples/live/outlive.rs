@@ -9,6 +9,7 @@ use attuned_store::{CheckpointError, MemoryStore};
 
 use crate::check::is_in_order;
 use crate::format::counted;
+use crate::rival::Rival;
 use crate::screen::Screen;
 use crate::side::{Side as _, Sides};
 use crate::users::Users;
@@ -22,7 +23,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub fn restore(
     path: &Path,
     history: u32,
-    sides: &mut Sides,
+    sides: &mut Sides<MemoryStore, Rival>,
     screen: &mut Screen,
 ) -> Result<(Users, bool)> {
     let start = Instant::now();
@@ -69,7 +70,7 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub fn start(path: &Path, sides: &Sides) -> Result<Self> {
+    pub fn start(path: &Path, sides: &Sides<MemoryStore, Rival>) -> Result<Self> {
         let (end, ended) = mpsc::channel();
         let (path, store) = (path.to_owned(), sides.attuned.clone());
         let again_and_again = {

@@ -52,7 +52,7 @@ impl<T> Pair<T> {
 }
 
 impl Pair<f64> {
-    /// That of attuned-store by that of the DashMap, if both are there.
+    /// That of the first by that of the second, if both are there.
     pub fn ratio(&self) -> Option<f64> {
         (self.attuned > 0.0 && self.dashmap > 0.0).then(|| self.attuned / self.dashmap)
     }

@@ -7,6 +7,7 @@ use crate::done::Done;
 use crate::format::{grouped, quantile, short};
 use crate::frame::Frame;
 use crate::load::Course;
+use crate::names::names;
 use crate::pair::{Pair, Which};
 use crate::phases::Phase;
 use crate::screen::Screen;
@@ -26,13 +27,14 @@ impl<'a> Show<'a> {
     pub fn new(screen: &'a mut Screen, phases: &'a [Phase], of: Duration) -> Result<Self> {
         screen.line("")?;
         if !screen.redraws() {
+            let Pair { attuned, dashmap } = names().short;
             screen.heading(format_args!(
                 "{:>31} {:>17} {:>27}",
                 "reads/s", "with p99.9", "users"
             ))?;
             screen.heading(format_args!(
                 "{:>6}  {:<12} {:>7} {:>7}  {:>7} {:>7}  {:>11} {:>11}",
-                "time", "phase", "attuned", "DashMap", "attuned", "DashMap", "attuned", "DashMap",
+                "time", "phase", attuned, dashmap, attuned, dashmap, attuned, dashmap,
             ))?;
         }
         Ok(Self {

@@ -6,27 +6,32 @@ use crate::pair::Pair;
 use crate::rival::Rival;
 
 /// The two maps.
-pub struct Sides {
-    pub attuned: MemoryStore,
-    pub dashmap: Rival,
+pub struct Sides<A, B> {
+    pub attuned: A,
+    pub dashmap: B,
 }
 
-impl Sides {
-    /// With room for so many users from the start.
+/// A store with room for so many users from the start.
+pub fn in_memory(history: usize, users: usize) -> Result<MemoryStore, ConfigError> {
+    let store = MemoryStore::builder().history(history).capacity(users);
+    store.build()
+}
+
+impl Sides<MemoryStore, Rival> {
+    /// A store in memory beside a DashMap.
     pub fn new(history: usize, users: usize) -> Result<Self, ConfigError> {
         Ok(Self {
-            attuned: MemoryStore::builder()
-                .history(history)
-                .capacity(users)
-                .build()?,
+            attuned: in_memory(history, users)?,
             dashmap: Rival::new(history, users),
         })
     }
+}
 
-    /// One event for both.
-    pub fn insert(&self, event: StateSnapshot) {
-        Side::insert(&self.attuned, event.clone());
-        self.dashmap.insert(event);
+impl<A: Side, B: Side> Sides<A, B> {
+    /// Some events for both.
+    pub fn insert_many(&self, events: Vec<StateSnapshot>) {
+        self.attuned.insert_many(events.clone());
+        self.dashmap.insert_many(events);
     }
 
     pub fn users(&self) -> Pair<usize> {
@@ -39,7 +44,7 @@ impl Sides {
     /// How many entries the history of this user has.
     pub fn history_length(&self, user_id: &str) -> Pair<usize> {
         Pair {
-            attuned: Side::history(&self.attuned, user_id, usize::MAX).len(),
+            attuned: self.attuned.history(user_id, usize::MAX).len(),
             dashmap: self.dashmap.history(user_id, usize::MAX).len(),
         }
     }
@@ -48,6 +53,12 @@ impl Sides {
 /// What both can do, with the same meaning.
 pub trait Side: Sync {
     fn insert(&self, event: StateSnapshot);
+    /// The same of several, in their order.
+    fn insert_many(&self, events: Vec<StateSnapshot>) {
+        for event in events {
+            self.insert(event);
+        }
+    }
     /// Looks at the latest state of a user where it is stored.
     fn with<R>(&self, user_id: &str, read: impl FnOnce(&State) -> R) -> Option<R>;
     /// The newest states of a user, newest first, the latest included.

@@ -13,7 +13,7 @@ const STACK_BYTES: usize = 128 * 1024;
 /// Does some work while so many threads sleep that have read this user in both maps.
 pub fn while_they_sleep<R>(
     count: usize,
-    sides: &Sides,
+    sides: &Sides<impl Side, impl Side>,
     user_id: &str,
     work: impl FnOnce() -> Result<R>,
 ) -> Result<R> {

@@ -8,6 +8,7 @@ use crate::chart::{over_time, tail};
 use crate::done::{Done, clock_cost_nanos};
 use crate::format::{self, QUANTILES, quantile, short};
 use crate::load::Course;
+use crate::names::names;
 use crate::pair::Pair;
 use crate::screen::{Style, WIDTH};
 use crate::worker::{HISTORY_LIMIT, READS_PER_SAMPLE};
@@ -26,9 +27,10 @@ pub struct Summary<'a> {
 impl Summary<'_> {
     pub fn lines(&self, style: Style) -> Vec<String> {
         let all = self.all();
+        let Pair { attuned, dashmap } = names().spoken;
         let courses: Vec<&Course> = self.courses.iter().collect();
         let mut lines = vec![style.bold(format!(
-            "Summary of {:.1} s with attuned-store and {:.1} s with the DashMap",
+            "Summary of {:.1} s with {attuned} and {:.1} s with {dashmap}",
             all.attuned.took.as_secs_f64(),
             all.dashmap.took.as_secs_f64(),
         ))];
@@ -68,9 +70,8 @@ impl Summary<'_> {
             let [a, b, c, d, e, f] = cells;
             format!("  {name:<15} {a:>9} {b:>9} {c:>7}   {d:>9} {e:>9} {f:>7}")
         };
-        let names = [
-            "attuned", "DashMap", "ratio", "attuned", "DashMap", "waited",
-        ];
+        let Pair { attuned, dashmap } = names().short;
+        let names = [attuned, dashmap, "ratio", attuned, dashmap, "waited"];
         let mut lines = vec![
             format!("  {:<15} {:>27}   {:>19}", "", "reads/s", "writes/s"),
             style.bold(row("phase", names)),
@@ -98,11 +99,12 @@ impl Summary<'_> {
         of: impl Fn(&Done) -> &Histogram<u64>,
         style: Style,
     ) -> Vec<String> {
+        let Pair { attuned, dashmap } = crate::names::names().short;
         let mut head = format!("  {operation:<13}");
         let mut names = format!("  {:<13}", "phase");
         for (quantile, _) in QUANTILES {
             head.push_str(&format!(" {quantile:>15}"));
-            names.push_str(" attuned DashMap");
+            names.push_str(&format!(" {attuned:>7} {dashmap:>7}"));
         }
         let mut lines = vec![head, style.bold(names)];
         for (number, course) in (1..).zip(self.courses) {
@@ -119,12 +121,14 @@ impl Summary<'_> {
 
     /// What the figures are, and what they do not say.
     fn notes(&self, all: &Pair<Done>) -> String {
+        let Pair { attuned, dashmap } = names().spoken;
         let mut notes = format!(
-            "A ratio is that of attuned-store by that of the DashMap, in this run. \
+            "A ratio is that of {attuned} by that of {dashmap}, in this run. \
              Reads are with, those of histories history({HISTORY_LIMIT}). \
              One read in {READS_PER_SAMPLE} is timed, a with; some of the writes are timed, \
              and all of new users. The clock itself takes some {} ns of each. \
-             Every thread reads and writes in turns: slower reads make fewer writes, too. \
+             Every thread reads and writes in turns: slower reads make fewer writes, and slower \
+             writes fewer reads. \
              Waited is the share of its time in which a thread had no core, where the system \
              tells.",
             clock_cost_nanos(),

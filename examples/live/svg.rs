@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-use crate::chart::name;
 use crate::done::{Done, share_above};
 use crate::format::{nanoseconds, percent, short};
 use crate::load::Course;
+use crate::names::name;
 use crate::pair::{Pair, Which};
 
 const WIDTH: f64 = 860.0;

@@ -8,7 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::{Distribution as _, Zipf};
 use smol_str::{SmolStr, format_smolstr};
 
-use crate::side::Sides;
+use crate::side::{Side, Sides};
 
 /// How unevenly active the users are.
 pub const ZIPF_EXPONENT: f64 = 0.99;
@@ -49,13 +49,13 @@ impl Users {
     }
 
     /// Names so many new users, which are not there yet.
-    pub fn invite(&mut self, count: usize, sides: &Sides) -> Range<usize> {
+    pub fn invite(&mut self, count: usize, sides: &Sides<impl Side, impl Side>) -> Range<usize> {
         let first = self.ids.len();
         while self.ids.len() < first + count {
             let id = format_smolstr!("new_user_{:07}", self.invited);
             self.invited += 1;
             // An input can have users of any name.
-            if !sides.attuned.contains(&id) {
+            if sides.attuned.with(&id, |_| ()).is_none() {
                 self.ids.push(id);
                 self.before.push(0);
             }

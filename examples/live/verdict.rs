@@ -1,13 +1,13 @@
 //! Whether both hold in the end what was written.
 
 use crate::Result;
-use crate::chart::name;
 use crate::check::Audit;
 use crate::format::counted;
 use crate::load::{Course, Load};
+use crate::names::name;
 use crate::pair::Which;
 use crate::screen::Screen;
-use crate::side::Sides;
+use crate::side::{Side, Sides};
 
 /// What it means that all is well.
 const MEANING: [&str; 3] = [
@@ -17,10 +17,10 @@ const MEANING: [&str; 3] = [
 ];
 
 /// Shows what both hold in the end; returns whether that is what was written.
-pub fn show(
+pub fn show<A: Side, B: Side>(
     bound: usize,
-    sides: &Sides,
-    load: &Load<'_>,
+    sides: &Sides<A, B>,
+    load: &Load<'_, A, B>,
     courses: &[Course],
     screen: &mut Screen,
 ) -> Result<bool> {

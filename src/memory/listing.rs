@@ -26,7 +26,7 @@ use crate::store::{Result, StoreError};
 
 /// How many ids a part should have. What is collected at once is 24 bytes for each, 6 MiB,
 /// and up to as much again, since the vector grows.
-const PART: usize = 1 << 18;
+pub(crate) const PART: usize = 1 << 18;
 
 /// See [`StateStore::list`](crate::StateStore::list).
 pub(super) struct Listing<'s, S: BuildHasher + Send + Sync> {
@@ -87,7 +87,7 @@ impl<'s, S: BuildHasher + Send + Sync> Listing<'s, S> {
 /// their hashes are spread evenly.
 ///
 /// It is asked anew for each part, so that the later ones are smaller if users have come.
-fn part_from(start: u64, users: usize, part: usize) -> RangeInclusive<u64> {
+pub(crate) fn part_from(start: u64, users: usize, part: usize) -> RangeInclusive<u64> {
     let parts = users.div_ceil(part).max(1) as u64;
     start..=start.saturating_add(u64::MAX / parts)
 }

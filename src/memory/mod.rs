@@ -5,8 +5,8 @@ mod config;
 mod contract;
 #[cfg(feature = "checkpoint")]
 mod handles;
-mod listing;
-mod spans;
+pub(crate) mod listing;
+pub(crate) mod spans;
 #[cfg(feature = "sweep")]
 mod sweep;
 mod write;

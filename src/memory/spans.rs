@@ -55,13 +55,13 @@ impl UserIdField {
         };
     }
 
-    pub(super) fn upsert(self, user_id: &str) -> Span {
+    pub(crate) fn upsert(self, user_id: &str) -> Span {
         let span = debug_span!("attuned.store.upsert", user_id = Empty, error = Empty);
         self.record(&span, user_id);
         span
     }
 
-    pub(super) fn get(self, user_id: &str) -> Span {
+    pub(crate) fn get(self, user_id: &str) -> Span {
         let span = debug_span!(
             "attuned.store.get",
             user_id = Empty,
@@ -72,7 +72,7 @@ impl UserIdField {
         span
     }
 
-    pub(super) fn history(self, user_id: &str, limit: usize) -> Span {
+    pub(crate) fn history(self, user_id: &str, limit: usize) -> Span {
         let span = debug_span!(
             "attuned.store.history",
             user_id = Empty,
@@ -85,13 +85,13 @@ impl UserIdField {
     }
 
     /// Of the beginning of a watch. Its events are in no span.
-    pub(super) fn watch(self, user_id: &str) -> Span {
+    pub(crate) fn watch(self, user_id: &str) -> Span {
         let span = debug_span!("attuned.store.watch", user_id = Empty, error = Empty);
         self.record(&span, user_id);
         span
     }
 
-    pub(super) fn versions(self, user_id: &str) -> Span {
+    pub(crate) fn versions(self, user_id: &str) -> Span {
         let span = debug_span!(
             "attuned.store.versions",
             user_id = Empty,
@@ -102,7 +102,7 @@ impl UserIdField {
         span
     }
 
-    pub(super) fn as_of(self, user_id: &str) -> Span {
+    pub(crate) fn as_of(self, user_id: &str) -> Span {
         let span = debug_span!(
             "attuned.store.as_of",
             user_id = Empty,
@@ -113,7 +113,7 @@ impl UserIdField {
         span
     }
 
-    pub(super) fn delete(self, user_id: &str) -> Span {
+    pub(crate) fn delete(self, user_id: &str) -> Span {
         let span = debug_span!(
             "attuned.store.delete",
             user_id = Empty,
@@ -125,11 +125,11 @@ impl UserIdField {
     }
 }
 
-pub(super) fn watch_all() -> Span {
+pub(crate) fn watch_all() -> Span {
     debug_span!("attuned.store.watch_all", error = Empty)
 }
 
-pub(super) fn get_many(users: usize) -> Span {
+pub(crate) fn get_many(users: usize) -> Span {
     debug_span!(
         "attuned.store.get_many",
         users,
@@ -138,23 +138,23 @@ pub(super) fn get_many(users: usize) -> Span {
     )
 }
 
-pub(super) fn upsert_many(snapshots: usize) -> Span {
+pub(crate) fn upsert_many(snapshots: usize) -> Span {
     debug_span!("attuned.store.upsert_many", snapshots, failed = Empty)
 }
 
 /// Of one pass over the users.
-pub(super) fn list() -> Span {
+pub(crate) fn list() -> Span {
     debug_span!("attuned.store.list", users = Empty, error = Empty)
 }
 
-pub(super) fn health() -> Span {
+pub(crate) fn health() -> Span {
     debug_span!("attuned.store.health", error = Empty)
 }
 
 /// Runs an operation on its subject inside a span and records how it ended: what
 /// `outcome` says of its value, or the error.
 #[inline]
-pub(super) fn observe<A, T>(
+pub(crate) fn observe<A, T>(
     subject: A,
     open: impl FnOnce(&A) -> Span,
     operation: impl FnOnce(A) -> Result<T>,
@@ -182,7 +182,7 @@ fn observe_in_span<A, T>(
 }
 
 /// Records how an operation ended.
-pub(super) fn record<T>(span: &Span, result: &Result<T>, outcome: impl FnOnce(&Span, &T)) {
+pub(crate) fn record<T>(span: &Span, result: &Result<T>, outcome: impl FnOnce(&Span, &T)) {
     match result {
         Ok(value) => outcome(span, value),
         Err(error) => {

@@ -17,10 +17,10 @@ impl Checkpoints {
     /// Begins with them, on the runtime that this is called in.
     pub fn start(app: &App, settings: &Settings) -> Self {
         let (end, ended) = oneshot::channel();
-        let written = settings.checkpoint.as_ref().map(|path| {
-            let every = app
-                .memory()
-                .checkpoint_every(settings.checkpoint_every, path);
+        // A store on a log outlives the service anyway.
+        let written = app.memory().zip(settings.checkpoint.as_ref());
+        let written = written.map(|(memory, path)| {
+            let every = memory.checkpoint_every(settings.checkpoint_every, path);
             tokio::spawn(every.until(async { drop(ended.await) }))
         });
         Self { end, written }

@@ -7,7 +7,8 @@ use attuned_store::{Expected, Revision};
 /// Makes the entity tags of one run of the service.
 ///
 /// The revisions of a store in memory begin anew with the process. A tag of an earlier run
-/// must not match by chance, so tags name the run.
+/// must not match by chance, so tags name the run. Those of a log go on, and are the same for
+/// all processes.
 #[derive(Clone, Copy)]
 pub struct Tags {
     run: u64,
@@ -27,6 +28,12 @@ impl Tags {
     pub fn of_this_run() -> Self {
         let run = RandomState::new().hash_one(());
         Self { run }
+    }
+
+    /// For a store whose revisions outlive the service.
+    #[cfg(feature = "jetstream")]
+    pub fn of_all_runs() -> Self {
+        Self { run: 0 }
     }
 
     /// The tag of what the write of this revision stored.

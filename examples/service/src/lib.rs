@@ -6,6 +6,7 @@
 //! | `settings.rs` | what can be set on the command line |
 //! | `serve.rs` | the life of the service: it serves, sweeps, and ends when asked |
 //! | `app.rs` | what requests share |
+//! | `backend.rs` | where the users are: in memory, or on a log that processes share |
 //! | `routes.rs` | which request does what to the store |
 //! | `history.rs` | the history of a user, or a part of it |
 //! | `events.rs` | what changes, as server-sent events |
@@ -21,6 +22,7 @@
 //! The service asks nobody who they are. Put it behind something that does.
 
 mod app;
+mod backend;
 mod checkpoints;
 mod etag;
 mod events;

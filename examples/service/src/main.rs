@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run -p state-service -- --listen 127.0.0.1:8080 --forget-after 86400
+//! cargo run -p state-service --features jetstream -- --jetstream 127.0.0.1:4222 --replicas 1
 //! ```
 
 use std::error::Error;
@@ -25,8 +26,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
-    let app = Arc::new(App::new(&settings)?);
+async fn run(settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let app = Arc::new(App::open(&settings).await?);
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;

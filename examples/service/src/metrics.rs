@@ -16,9 +16,8 @@ impl Metrics {
     }
 
     pub fn text(&self, app: &App) -> String {
-        let stats = app.memory.stats();
         metrics::with_local_recorder(&self.0, || {
-            stats.record_as("users");
+            app.backend.record();
             metrics::describe_gauge!("state_service.event_streams", "Open event streams");
             metrics::gauge!("state_service.event_streams").set(app.streams.count() as f64);
         });

@@ -22,8 +22,10 @@ pub async fn serve(
     settings: Settings,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    // It ends with the store.
-    tokio::spawn(app.memory.sweep_every(settings.sweep_every));
+    if let Some(memory) = app.memory() {
+        // It ends with the store. A store on a log sweeps by itself.
+        tokio::spawn(memory.sweep_every(settings.sweep_every));
+    }
     let (close, closed) = oneshot::channel::<()>();
     let serving = axum::serve(listener, routes::router(Arc::clone(&app)))
         .with_graceful_shutdown(async { drop(closed.await) });

@@ -17,7 +17,7 @@ pub struct Settings {
     #[arg(long, value_name = "STATES", default_value_t = 100)]
     pub history: usize,
 
-    /// How many users there may be
+    /// How many users there may be in memory
     #[arg(long, value_name = "USERS", default_value_t = 1_000_000)]
     pub max_users: usize,
 
@@ -25,7 +25,8 @@ pub struct Settings {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub forget_after: Option<Duration>,
 
-    /// How often to free the memory of users who are forgotten, and to tell event streams
+    /// How often to free the memory of users who are forgotten, and to tell event streams, if
+    /// the users are in memory
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
     pub sweep_every: Duration,
 
@@ -36,6 +37,7 @@ pub struct Settings {
     /// Go on with the users in this file, if it is there, and write them to it now and then
     /// and in the end; without it, they are gone in the end
     #[arg(long, value_name = "FILE")]
+    #[cfg_attr(feature = "jetstream", arg(conflicts_with = "jetstream"))]
     pub checkpoint: Option<PathBuf>,
 
     /// How long after a checkpoint to write the next one
@@ -45,6 +47,35 @@ pub struct Settings {
     /// How long open requests may take after the service was asked to stop
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     pub grace: Duration,
+
+    #[cfg(feature = "jetstream")]
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// A log that several processes share.
+#[cfg(feature = "jetstream")]
+#[derive(Clone, Debug, clap::Args)]
+pub struct Log {
+    /// Keep the users on these NATS servers, separated by commas, instead of in memory
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
+    pub jetstream: Option<Vec<String>>,
+
+    /// The name of the stream
+    #[arg(long, value_name = "NAME", default_value = "ATTUNED")]
+    pub stream: String,
+
+    /// On how many of the servers the stream is
+    #[arg(long, value_name = "SERVERS", default_value_t = 3)]
+    pub replicas: usize,
+
+    /// A file with what the service logs in with
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
+
+    /// The certificates to trust, and no others; requires TLS
+    #[arg(long, value_name = "FILE")]
+    pub tls_roots: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

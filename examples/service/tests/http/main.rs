@@ -6,6 +6,8 @@ mod conditions;
 mod event_stream;
 mod events;
 mod history;
+#[cfg(feature = "jetstream")]
+mod jetstream;
 mod lifecycle;
 mod listing;
 mod problems;

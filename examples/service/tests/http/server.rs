@@ -29,8 +29,8 @@ impl Running {
     /// With these options of the command line.
     pub fn with(options: &[&str]) -> Self {
         let settings = Settings::parse_from(["state-service"].iter().chain(options));
-        let app = Arc::new(App::new(&settings).expect("valid settings"));
-        let memory = app.memory().clone();
+        let app = Arc::new(App::in_memory(&settings).expect("valid settings"));
+        let memory = app.memory().expect("users in memory").clone();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket for tokio");
         let address = listener.local_addr().expect("the socket is bound");

@@ -1,0 +1,274 @@
+//! The store behind the contract: its operations, each in a span.
+
+use async_trait::async_trait;
+use smol_str::SmolStr;
+use tokio::time;
+use tracing::field::display;
+use tracing::{Instrument, Span};
+
+use super::error::JetStreamError;
+use super::message::Entry;
+use super::{Core, JetStreamStore};
+use crate::memory::spans;
+use crate::range::{AsOf, VersionRange};
+use crate::revision::{Expected, Revision};
+use crate::snapshot::{StateSnapshot, validate_user_id};
+use crate::store::{BoxStream, Result, StateStore, StoreError};
+use crate::timestamp::Timestamp;
+use crate::versioned::Versioned;
+use crate::watch::{AnyEvent, Event, Watch};
+
+#[async_trait]
+impl StateStore for JetStreamStore {
+    async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
+        let core = &self.0.core;
+        let span = core.user_id_field.upsert(snapshot.user_id());
+        observe(span, core.upsert(&snapshot), |_, _| {})
+            .await
+            .map(drop)
+    }
+
+    async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
+        let latest = self.0.core.latest(user_id).await?;
+        Ok(latest.map(|latest| latest.value))
+    }
+
+    async fn get_latest_versioned(
+        &self,
+        user_id: &str,
+    ) -> Result<Option<Versioned<StateSnapshot>>> {
+        self.0.core.latest(user_id).await
+    }
+
+    async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
+        let core = &self.0.core;
+        let span = core.user_id_field.upsert(snapshot.user_id());
+        observe(span, core.upsert_if(&snapshot, expected), |_, _| {}).await
+    }
+
+    async fn get_many(&self, user_ids: &[&str]) -> Result<Vec<Option<StateSnapshot>>> {
+        let core = &self.0.core;
+        let read = async {
+            for user_id in user_ids {
+                validate_user_id(user_id)?;
+            }
+            if user_ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let seen = core.see_many(user_ids, core.deadline()).await?;
+            let latest = seen.into_iter().map(|seen| seen.entries.into_iter().next());
+            user_ids
+                .iter()
+                .zip(latest)
+                .map(|(user_id, latest)| {
+                    let latest = latest
+                        .map(|latest| core.snapshot(user_id, latest))
+                        .transpose()?;
+                    Ok(latest.map(|latest| latest.value))
+                })
+                .collect()
+        };
+        observe(
+            spans::get_many(user_ids.len()),
+            read,
+            |span, snapshots: &Vec<_>| {
+                span.record("found", snapshots.iter().flatten().count());
+            },
+        )
+        .await
+    }
+
+    async fn upsert_many(&self, snapshots: Vec<StateSnapshot>) -> Vec<Result<()>> {
+        let span = spans::upsert_many(snapshots.len());
+        let results = self
+            .0
+            .core
+            .upsert_many(snapshots)
+            .instrument(span.clone())
+            .await;
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        span.record("failed", failed);
+        results
+    }
+
+    async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
+        let core = &self.0.core;
+        let read = async {
+            validate_user_id(user_id)?;
+            let limit = limit.min(core.history.unwrap_or(0));
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
+            let seen = core.see_history(user_id, limit, core.deadline()).await?;
+            let entries = seen.entries.into_iter();
+            entries
+                .map(|entry| core.snapshot(user_id, entry).map(|entry| entry.value))
+                .collect()
+        };
+        let span = core.user_id_field.history(user_id, limit);
+        observe(span, read, |span, history: &Vec<_>| {
+            span.record("entries", history.len());
+        })
+        .await
+    }
+
+    async fn delete(&self, user_id: &str) -> Result<bool> {
+        let core = &self.0.core;
+        let delete = async {
+            validate_user_id(user_id)?;
+            core.remove(user_id).await
+        };
+        let span = core.user_id_field.delete(user_id);
+        observe(span, delete, |span, removed| {
+            span.record("removed", removed);
+        })
+        .await
+    }
+
+    async fn delete_if(&self, user_id: &str, expected: Expected) -> Result<bool> {
+        let core = &self.0.core;
+        let delete = async {
+            validate_user_id(user_id)?;
+            core.remove_if(user_id, expected).await
+        };
+        let span = core.user_id_field.delete(user_id);
+        observe(span, delete, |span, removed| {
+            span.record("removed", removed);
+        })
+        .await
+    }
+
+    async fn get_versions(
+        &self,
+        user_id: &str,
+        range: VersionRange,
+    ) -> Result<Vec<Versioned<StateSnapshot>>> {
+        let core = &self.0.core;
+        let read = async {
+            validate_user_id(user_id)?;
+            let entries = core.kept().min(range.newest_needed());
+            if entries == 0 {
+                return Ok(Vec::new());
+            }
+            let seen = core.see_history(user_id, entries, core.deadline()).await?;
+            let known = |entry: &Entry| (Revision::from(entry.revision), entry.written_at);
+            let picked = range.pick(seen.entries, known).into_iter();
+            picked.map(|entry| core.snapshot(user_id, entry)).collect()
+        };
+        let span = core.user_id_field.versions(user_id);
+        observe(span, read, |span, versions: &Vec<_>| {
+            span.record("entries", versions.len());
+        })
+        .await
+    }
+
+    async fn get_as_of(&self, user_id: &str, time: Timestamp) -> Result<AsOf<StateSnapshot>> {
+        let core = &self.0.core;
+        let read = async {
+            validate_user_id(user_id)?;
+            let seen = core
+                .see_history(user_id, core.kept(), core.deadline())
+                .await?;
+            let oldest = seen.entries.last().map_or(1, |oldest| oldest.number);
+            let was_there = |entry: &Entry| entry.written_at <= time.as_unix_ms();
+            match seen.entries.into_iter().find(was_there) {
+                Some(entry) => core.snapshot(user_id, entry).map(AsOf::Was),
+                None if oldest > 1 => Ok(AsOf::Evicted),
+                None => Ok(AsOf::NotThere),
+            }
+        };
+        let span = core.user_id_field.as_of(user_id);
+        observe(span, read, |span, then| {
+            span.record("found", matches!(then, AsOf::Was(_)));
+        })
+        .await
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<String>> {
+        Box::pin(self.0.core.list())
+    }
+
+    async fn watch(&self, user_id: &str) -> Result<Watch<Event<StateSnapshot>>> {
+        let core = &self.0.core;
+        let span = core.user_id_field.watch(user_id);
+        observe(span, core.watch(user_id), |_, _| {}).await
+    }
+
+    async fn watch_all(&self) -> Result<Watch<AnyEvent<StateSnapshot>>> {
+        observe(spans::watch_all(), self.0.core.watch_all(), |_, _| {}).await
+    }
+
+    /// A round trip through the log and back into the replica, within
+    /// [`operation_timeout`](super::JetStreamStoreBuilder::operation_timeout).
+    async fn health_check(&self) -> Result<()> {
+        let core = &self.0.core;
+        let check = async {
+            let deadline = core.deadline();
+            let barrier = core.barrier(deadline).await?;
+            match core.replica.when_applied(barrier.sequence) {
+                Some(told) => match time::timeout_at(deadline, told).await {
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(JetStreamError::ReplicaBehind.into()),
+                },
+                None => Ok(()),
+            }
+        };
+        observe(spans::health(), check, |_, ()| {}).await
+    }
+}
+
+impl Core {
+    /// How many entries of a user can be read.
+    fn kept(&self) -> usize {
+        self.history.unwrap_or(1)
+    }
+
+    async fn latest(&self, user_id: &str) -> Result<Option<Versioned<StateSnapshot>>> {
+        let read = async {
+            validate_user_id(user_id)?;
+            let seen = self.see(user_id, 1, self.deadline()).await?;
+            let latest = seen.entries.into_iter().next();
+            latest
+                .map(|latest| self.snapshot(user_id, latest))
+                .transpose()
+        };
+        let span = self.user_id_field.get(user_id);
+        observe(span, read, |span, latest| {
+            span.record("found", latest.is_some());
+        })
+        .await
+    }
+
+    /// An entry of a user, as the contract gives it.
+    fn snapshot(&self, user_id: &str, entry: Entry) -> Result<Versioned<StateSnapshot>> {
+        let Some(state) = entry.state else {
+            let unreadable = JetStreamError::Unreadable {
+                subject: self.link.subjects().of_user(user_id),
+                sequence: entry.revision,
+            };
+            return Err(unreadable.into());
+        };
+        let snapshot = StateSnapshot::from_parts(SmolStr::new(user_id), state);
+        let revision = Revision::from(entry.revision);
+        Ok(Versioned::new(snapshot, revision, entry.written_at))
+    }
+}
+
+/// Runs an operation inside a span and records how it ended.
+async fn observe<T>(
+    span: Span,
+    operation: impl Future<Output = Result<T, StoreError>>,
+    outcome: impl FnOnce(&Span, &T),
+) -> Result<T> {
+    if span.is_disabled() {
+        return operation.await;
+    }
+    let result = operation.instrument(span.clone()).await;
+    match &result {
+        Ok(value) => outcome(&span, value),
+        Err(error) => {
+            span.record("error", display(error));
+        }
+    }
+    result
+}

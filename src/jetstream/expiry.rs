@@ -1,0 +1,169 @@
+//! Users whom nobody has written for long.
+//!
+//! **The log decides who is there.** A user whose time to live is over is there until a
+//! message says that they are gone, like a deletion: on the condition that nobody has written
+//! them meanwhile. Whoever meets such a user through the contract, to read or to write, first
+//! sends that message; and each store looks for them now and then. So all processes agree on
+//! who is there, whatever their clocks say, and reads stay linearizable.
+//!
+//! **The clock is that of the log.** Messages have the times of the server that took them. From
+//! the last one that was applied the store goes on by its own monotonic clock. What is late on
+//! its way makes that clock late, never early.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use smol_str::SmolStr;
+use tokio::time::{self, Instant};
+
+use super::Core;
+use super::error::JetStreamError;
+use super::message::Entry;
+use super::outgoing::Message;
+use super::seen::Seen;
+
+/// How many users a sweep takes out at once.
+const AT_ONCE: usize = 64;
+
+const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
+const LONGEST_PERIOD: Duration = Duration::from_secs(60);
+
+/// What time it is where messages get theirs.
+#[derive(Debug)]
+pub(super) struct LogClock {
+    begun: Instant,
+    /// How much later it was there when this was made, in milliseconds since the Unix epoch.
+    ahead: AtomicI64,
+    time_to_live: Option<i64>,
+}
+
+impl LogClock {
+    pub fn new(time_to_live: Option<Duration>) -> Self {
+        let whole_ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            begun: Instant::now(),
+            // Before any message nothing is over.
+            ahead: AtomicI64::new(i64::MIN),
+            time_to_live: time_to_live.map(whole_ms),
+        }
+    }
+
+    pub fn has_time_to_live(&self) -> bool {
+        self.time_to_live.is_some()
+    }
+
+    fn elapsed(&self) -> i64 {
+        i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// A message of this time was delivered.
+    pub fn set(&self, written_at: i64) {
+        if self.has_time_to_live() {
+            let ahead = written_at.saturating_sub(self.elapsed());
+            self.ahead.store(ahead, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the time to live is over of a user whose latest state this is.
+    pub fn is_over(&self, latest: &Entry) -> bool {
+        self.has_time_to_live() && self.is_over_after(self.elapsed(), latest)
+    }
+
+    /// The same, so many milliseconds after this was made.
+    fn is_over_after(&self, elapsed: i64, latest: &Entry) -> bool {
+        let now = elapsed.saturating_add(self.ahead.load(Ordering::Relaxed));
+        let ends = |time| latest.written_at.saturating_add(time);
+        self.time_to_live.is_some_and(|time| ends(time) <= now)
+    }
+}
+
+impl Seen {
+    /// Whether the user is there and their time to live is over.
+    pub fn is_over(&self, clock: &LogClock) -> bool {
+        self.entries
+            .first()
+            .is_some_and(|latest| clock.is_over(latest))
+    }
+}
+
+impl Core {
+    /// Takes a user out who was seen like this; `None` if they were written meanwhile.
+    pub(super) async fn expire(
+        &self,
+        user_id: &str,
+        seen: &Seen,
+        deadline: Instant,
+    ) -> Result<Option<Seen>, JetStreamError> {
+        let message = Message::expiry(user_id);
+        let mut attempts = self.attempts_until(deadline);
+        match self.put(&mut attempts, &message, Some(seen.last)).await {
+            Ok(sequence) => Ok(Some(Seen {
+                last: sequence,
+                entries: Vec::new(),
+            })),
+            Err(error) if error.is_wrong_sequence() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks for users whose time is over, again and again.
+    pub(super) async fn sweep(self: Arc<Self>, time_to_live: Duration) {
+        let period = (time_to_live / 10).clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
+        loop {
+            // Not in step with other processes, which look for the same.
+            time::sleep(period.mul_f64(0.5 + self.jitter())).await;
+            let core = Arc::clone(&self);
+            // Going over all users is not for a thread that serves.
+            let over = tokio::task::spawn_blocking(move || core.replica.whose_time_is_over());
+            let Ok(over) = over.await else { return };
+            let expiring = stream::iter(over).map(|user_id| self.expire_if_over(user_id));
+            expiring.buffer_unordered(AT_ONCE).collect::<()>().await;
+        }
+    }
+
+    async fn expire_if_over(&self, user_id: SmolStr) {
+        // Another process may have done it since.
+        let seen = self.replica.glance(&user_id);
+        if seen.is_over(self.replica.clock())
+            && let Err(error) = self.expire(&user_id, &seen, self.deadline()).await
+        {
+            tracing::debug!(%error, "a user could not be taken out, and will be later");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(written_at: i64) -> Entry {
+        Entry {
+            revision: 1,
+            written_at,
+            number: 1,
+            state: None,
+        }
+    }
+
+    #[test]
+    fn time_is_over_by_the_clock_of_the_log() {
+        let clock = LogClock::new(Some(Duration::from_secs(3_600)));
+        assert!(!clock.is_over(&entry(i64::MIN)), "nothing is known yet");
+        let now = 1_700_000_000_000;
+        clock.set(now);
+        assert!(clock.is_over(&entry(now - 3_600_000)));
+        assert!(!clock.is_over(&entry(now - 1_800_000)));
+        assert!(!clock.is_over(&entry(now)));
+        assert!(!LogClock::new(None).is_over(&entry(i64::MIN)));
+    }
+
+    #[test]
+    fn time_goes_on_without_messages() {
+        let clock = LogClock::new(Some(Duration::from_secs(10)));
+        clock.ahead.store(1_000, Ordering::Relaxed);
+        assert!(!clock.is_over_after(9_999, &entry(1_000)));
+        assert!(clock.is_over_after(10_000, &entry(1_000)));
+    }
+}

@@ -1,0 +1,189 @@
+//! The backend for several processes: a replicated log, followed by a replica in each.
+
+mod barrier;
+mod config;
+mod connect;
+mod contract;
+mod counts;
+mod direct;
+mod error;
+mod expiry;
+mod follow;
+mod gaps;
+mod link;
+mod listing;
+mod local;
+mod message;
+mod outgoing;
+mod own;
+mod read;
+mod removed;
+mod replica;
+mod seen;
+mod stream;
+mod tls;
+mod validated;
+mod watching;
+mod write;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use self::barrier::Barriers;
+use self::counts::Counts;
+use self::link::Link;
+use self::own::OwnWrites;
+use self::replica::Replica;
+use self::validated::SingleFlight;
+use crate::memory::UserIdField;
+
+pub use self::config::{Follow, JetStreamStoreBuilder};
+pub use self::counts::JetStreamStats;
+pub use self::error::{ConnectError, JetStreamError, StreamDifference};
+pub use self::local::Local;
+
+/// Keeps the state of each user in a replicated log that several processes share: a stream
+/// of [NATS JetStream](https://docs.nats.io/nats-concepts/jetstream).
+///
+/// Each process follows the stream into a replica in its memory, and answers from that.
+/// Cloning a store shares it.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use attuned_store::{JetStreamStore, StateSnapshot, StateStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let servers = ["nats://10.0.0.1:4222", "nats://10.0.0.2:4222", "nats://10.0.0.3:4222"];
+/// let store = JetStreamStore::builder(servers).history(100).connect().await?;
+///
+/// // Without a round trip, as of what this process has seen.
+/// let warmth = store.local().with("ada", |state| state.get_axis("warmth"));
+///
+/// // As the contract has it, up to date with all processes.
+/// let store: Arc<dyn StateStore> = Arc::new(store);
+/// let ada = StateSnapshot::builder().user_id("ada").axis("warmth", 0.7).build()?;
+/// store.upsert_latest(ada.clone()).await?;
+/// assert_eq!(store.get_latest("ada").await?, Some(ada));
+/// # let _ = warmth;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Guarantees
+///
+/// Through the [contract](crate::StateStore), the operations on one user are
+/// **linearizable** over all processes, whether or not servers die. The order is that of
+/// the log, and a revision is a message's sequence in it. A read costs a round trip, which
+/// all reads of a process that wait at the same time share.
+///
+/// Through [`local`](Self::local), a read costs what one of the memory costs, and shows what
+/// this process has seen: its own writes, and never an older state after a newer one, but
+/// possibly not what another process has written a moment ago.
+///
+/// The chapter [`docs::jetstream`](crate::docs::jetstream) says why that is so, what is lost
+/// when, what happens in a partition, and how to set the servers up.
+#[derive(Clone)]
+pub struct JetStreamStore(Arc<Shared>);
+
+struct Shared {
+    core: Arc<Core>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// What the operations work with.
+struct Core {
+    link: Arc<Link>,
+    replica: Arc<Replica>,
+    barriers: Arc<Barriers>,
+    own_writes: Arc<OwnWrites>,
+    counts: Arc<Counts>,
+    single_flight: SingleFlight,
+    /// How many entries a history has; `None` if none is kept.
+    history: Option<usize>,
+    follow: Follow,
+    marker_lifetime: Duration,
+    operation_timeout: Duration,
+    user_id_field: UserIdField,
+    drawn: AtomicU64,
+    begun: Instant,
+    /// When the replica last kept a reader waiting in vain, in milliseconds since `begun`;
+    /// 0 if it never has.
+    lagged_at: AtomicU64,
+}
+
+impl Core {
+    /// A number from 0 to 1 that differs from one call to the next.
+    fn jitter(&self) -> f64 {
+        // Multiples of the golden ratio are spread evenly.
+        let drawn = self
+            .drawn
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        f64::from((drawn >> 32) as u32) / f64::from(u32::MAX)
+    }
+}
+
+impl JetStreamStore {
+    /// Sets up a store on these servers, of which one that answers is enough: addresses such
+    /// as `nats://host:4222`, `tls://host:4222` or `host`.
+    pub fn builder<A: Into<String>>(servers: impl IntoIterator<Item = A>) -> JetStreamStoreBuilder {
+        JetStreamStoreBuilder::new(servers.into_iter().map(Into::into).collect())
+    }
+
+    /// Reads of what this process has seen, without a round trip and without waiting.
+    #[must_use]
+    pub fn local(&self) -> Local<'_> {
+        Local::new(&self.0.core)
+    }
+
+    /// Figures of the store. They cost little, and are of slightly different moments.
+    #[must_use]
+    pub fn stats(&self) -> JetStreamStats {
+        let core = &self.0.core;
+        let figures = core.replica.figures();
+        let [consumers_made_anew, validated_reads, refused_validations] = core.counts.all();
+        let connections = &core.link.client().statistics().connects;
+        JetStreamStats {
+            users: core.replica.users().len() as u64,
+            applied: figures.applied,
+            pending: figures.pending,
+            silence: figures.heard_at.elapsed(),
+            caught_up: figures.caught_up,
+            gaps: figures.gaps,
+            missed: figures.missed,
+            unreadable: figures.unreadable,
+            expirations: figures.expired,
+            barriers: core.barriers.begun(),
+            validated_reads,
+            refused_validations,
+            reconnects: connections.load(Ordering::Relaxed).saturating_sub(1),
+            consumers_made_anew,
+            starts_over: figures.starts_over,
+        }
+    }
+}
+
+/// Shows the stream's name, the number of users and how far the replica is.
+impl fmt::Debug for JetStreamStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let core = &self.0.core;
+        f.debug_struct("JetStreamStore")
+            .field("stream", &core.link.stream())
+            .field("users", &core.replica.users().len())
+            .field("applied", &core.replica.applied())
+            .finish_non_exhaustive()
+    }
+}

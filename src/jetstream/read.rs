@@ -1,0 +1,272 @@
+//! Linearizable reads.
+//!
+//! All writes take effect in the order of the log. A barrier that was begun after a read was
+//! called comes after each write that was acknowledged before the call. So a replica that
+//! has applied the log up to the barrier has all of those; [`gaps`](super::gaps) says what
+//! else it takes, since messages can be missed. A replica that lags for good would keep
+//! readers waiting: after a short while they read the one user without it, which
+//! [`validated`](super::validated) does.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::time::{self, Instant};
+
+use super::Core;
+use super::config::Follow;
+use super::error::JetStreamError;
+use super::gaps::Barrier;
+use super::replica::Look;
+use super::seen::Seen;
+
+/// How long a reader waits for the replica.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Until it comes to the barrier…
+    reached: Duration,
+    /// …and then for the gaps to be closed.
+    closed: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    reached: Duration::from_millis(40),
+    closed: Duration::from_millis(20),
+};
+
+/// The same while the replica lags.
+const LITTLE_PATIENCE: Patience = Patience {
+    reached: Duration::from_millis(5),
+    closed: Duration::from_millis(5),
+};
+
+/// A replica that has kept a reader waiting in vain is taken to lag for so long.
+const LAGS: Duration = Duration::from_millis(250);
+
+/// Between tries, when there is nothing else to wait for.
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
+
+/// How many users of a batch are read at once without the replica.
+const AT_ONCE: usize = 64;
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Core {
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.operation_timeout
+    }
+
+    /// A barrier that is begun after the call, in time.
+    pub(super) async fn barrier(&self, deadline: Instant) -> Result<Barrier, JetStreamError> {
+        loop {
+            let next = time::timeout_at(deadline, self.barriers.next()).await;
+            match next.unwrap_or(Err(JetStreamError::TimedOut)) {
+                Ok(barrier) => return Ok(barrier),
+                // An election, or a message that was lost on its way.
+                Err(
+                    JetStreamError::NoResponders
+                    | JetStreamError::TimedOut
+                    | JetStreamError::StreamReplaced,
+                ) if Instant::now() + PAUSE < deadline => time::sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What is there of a user: the newest entries, as many as are asked for.
+    pub(super) async fn see(
+        &self,
+        user_id: &str,
+        entries: usize,
+        deadline: Instant,
+    ) -> Result<Seen, JetStreamError> {
+        loop {
+            let seen = self.see_as_it_is(user_id, entries, deadline).await?;
+            if !seen.is_over(self.replica.clock()) {
+                return Ok(seen);
+            }
+            if let Some(nobody) = self.expire(user_id, &seen, deadline).await? {
+                return Ok(nobody);
+            }
+            if Instant::now() >= deadline {
+                return Err(JetStreamError::TimedOut);
+            }
+        }
+    }
+
+    /// The newest entries of the history, of which the replica may have only the latest.
+    pub(super) async fn see_history(
+        &self,
+        user_id: &str,
+        entries: usize,
+        deadline: Instant,
+    ) -> Result<Seen, JetStreamError> {
+        if self.follow == Follow::Histories {
+            return self.see(user_id, entries, deadline).await;
+        }
+        while Instant::now() < deadline {
+            match self.validated(user_id, entries, deadline).await {
+                Ok(Some(seen)) if !seen.is_over(self.replica.clock()) => return Ok(seen),
+                // Takes the user out.
+                Ok(Some(_)) => drop(self.see(user_id, 1, deadline).await?),
+                Ok(None) | Err(JetStreamError::NoResponders | JetStreamError::TimedOut) => {
+                    time::sleep(PAUSE.mul_f64(self.jitter())).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(JetStreamError::TimedOut)
+    }
+
+    /// As `see`, also of a user whose time to live is over.
+    async fn see_as_it_is(
+        &self,
+        user_id: &str,
+        entries: usize,
+        deadline: Instant,
+    ) -> Result<Seen, JetStreamError> {
+        let user_ids = [user_id];
+        loop {
+            let by_replica =
+                self.by_replica(Some(&user_ids), entries, deadline, |seen| seen(user_id));
+            if let Some(seen) = by_replica.await? {
+                return Ok(seen);
+            }
+            match self.validated(user_id, entries, deadline).await {
+                Ok(Some(seen)) => return Ok(seen),
+                Ok(None) | Err(JetStreamError::NoResponders | JetStreamError::TimedOut) => {}
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= deadline {
+                return Err(JetStreamError::ReplicaBehind);
+            }
+        }
+    }
+
+    /// The latest of several users, by one barrier if the replica keeps up.
+    pub(super) async fn see_many(
+        &self,
+        user_ids: &[&str],
+        deadline: Instant,
+    ) -> Result<Vec<Seen>, JetStreamError> {
+        let all = |seen: &mut dyn FnMut(&str) -> Seen| -> Vec<Seen> {
+            user_ids.iter().map(|id| seen(id)).collect()
+        };
+        let is_over = |seen: &Seen| seen.is_over(self.replica.clock());
+        let by_replica = self.by_replica(Some(user_ids), 1, deadline, all);
+        let known = match by_replica.await? {
+            Some(all) if all.iter().any(is_over) => all,
+            Some(all) => return Ok(all),
+            None => Vec::new(),
+        };
+        let one = async |(index, user_id): (usize, &&str)| match known.get(index) {
+            Some(seen) if !is_over(seen) => Ok(seen.clone()),
+            Some(_) => self.see(user_id, 1, deadline).await,
+            None => self.see_behind_replica(user_id, deadline).await,
+        };
+        let all = stream::iter(user_ids.iter().enumerate()).map(one);
+        all.buffered(AT_ONCE).try_collect().await
+    }
+
+    /// Waits until the replica has all users who are there now, and no others.
+    pub(super) async fn all_users(&self, deadline: Instant) -> Result<(), JetStreamError> {
+        while self.by_replica(None, 0, deadline, |_| ()).await?.is_none() {
+            if Instant::now() >= deadline {
+                return Err(JetStreamError::ReplicaBehind);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the replica has all of a user that is there now.
+    pub(super) async fn keep_up_with(
+        &self,
+        user_id: &str,
+        deadline: Instant,
+    ) -> Result<(), JetStreamError> {
+        let user_ids = [user_id];
+        loop {
+            let seen = self.by_replica(Some(&user_ids), 1, deadline, |seen| seen(user_id));
+            match seen.await? {
+                Some(seen) if seen.is_over(self.replica.clock()) => {
+                    self.expire(user_id, &seen, deadline).await?;
+                }
+                Some(_) => return Ok(()),
+                None => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(JetStreamError::ReplicaBehind);
+            }
+        }
+    }
+
+    /// The latest of a user, when the replica has just been found not to keep up.
+    async fn see_behind_replica(
+        &self,
+        user_id: &str,
+        deadline: Instant,
+    ) -> Result<Seen, JetStreamError> {
+        match self.validated(user_id, 1, deadline).await {
+            Ok(Some(seen)) if !seen.is_over(self.replica.clock()) => Ok(seen),
+            _ => self.see(user_id, 1, deadline).await,
+        }
+    }
+
+    /// Answers from the replica; `None` if it does not keep up.
+    async fn by_replica<T>(
+        &self,
+        user_ids: Option<&[&str]>,
+        entries: usize,
+        deadline: Instant,
+        answer: impl Fn(&mut dyn FnMut(&str) -> Seen) -> T,
+    ) -> Result<Option<T>, JetStreamError> {
+        let patience = self.patience();
+        let mut reached = None;
+        loop {
+            let barrier = self.barrier(deadline).await?;
+            let acknowledged = Instant::now();
+            loop {
+                let (told, until) = match self.replica.look(barrier, user_ids, entries, &answer) {
+                    Look::Answer(answer) => return Ok(Some(answer)),
+                    Look::AskAnew => break,
+                    Look::Behind(told) => (told, acknowledged + patience.reached),
+                    Look::Gap(told) => {
+                        let reached = *reached.get_or_insert_with(Instant::now);
+                        (told, reached + patience.closed)
+                    }
+                };
+                // It is told, too, if the replica starts over: then the look says so.
+                if time::timeout_at(until.min(deadline), told).await.is_err() {
+                    self.note_lag();
+                    return Ok(None);
+                }
+            }
+            let reached = *reached.get_or_insert_with(Instant::now);
+            if Instant::now() > reached + patience.closed {
+                self.note_lag();
+                return Ok(None);
+            }
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        let lagged_at = self.lagged_at.load(Ordering::Relaxed);
+        if lagged_at > 0 && self.since_begun().saturating_sub(lagged_at) < millis(LAGS) {
+            LITTLE_PATIENCE
+        } else {
+            PATIENCE
+        }
+    }
+
+    fn note_lag(&self) {
+        self.lagged_at
+            .store(self.since_begun().max(1), Ordering::Relaxed);
+    }
+
+    /// In milliseconds.
+    fn since_begun(&self) -> u64 {
+        millis(self.begun.elapsed())
+    }
+}
