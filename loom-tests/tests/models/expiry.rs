@@ -9,7 +9,7 @@ use crate::program::{Program, Sizes, Start};
 use crate::specification::{Operation, User};
 
 const OF_PAIRS: Preemptions = Preemptions {
-    plain: Some(3),
+    plain: Some(2),
     full: Some(4),
 };
 

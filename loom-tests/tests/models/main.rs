@@ -29,7 +29,7 @@
 //! | [`pairs`] | two of one operation each, on one user or two | 3 | 4 to all |
 //! | [`triples`] | three, or two of several operations, on one user | 2 | 3 |
 //! | [`users`] | two users, and the floor of revisions that they share | 3 | 3 |
-//! | [`expiry`] | one user whose time to live ends, before or while two or three threads are at work | 3, with three threads 2 | 4, 3 |
+//! | [`expiry`] | one user whose time to live ends, before or while two or three threads are at work | 2 | 4, with three threads 3 |
 //! | [`bounds`] | up to three users, and room for one or two | 3 | 3 |
 //!
 //! They do not cover what the stand-ins of the primitives have stronger: see
