@@ -55,23 +55,30 @@ impl RevisionFloor {
 /// What a sequence of a timeline needs to be a revision.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RevisionBase<'f> {
-    base: u64,
+    /// Of the versions that were written here. Known beforehand, since a history asks for it
+    /// at each version.
+    of_written: u64,
+    /// Of those that came with a restored timeline.
+    of_restored: u64,
     floor: &'f RevisionFloor,
 }
 
 impl<'f> RevisionBase<'f> {
-    #[inline]
-    pub(super) fn new(base: u64, floor: &'f RevisionFloor) -> Self {
-        Self { base, floor }
-    }
-
-    /// The revision of the version with this sequence, which was written here.
-    ///
     /// The base of a timeline that was not restored is above the origin, and that of a
     /// restored one is not, nor is the number of its gaps.
     #[inline]
+    pub(super) fn new(base: u64, floor: &'f RevisionFloor) -> Self {
+        Self {
+            of_written: (base & !HAS_GAPS).max(floor.origin),
+            of_restored: base,
+            floor,
+        }
+    }
+
+    /// The revision of the version with this sequence, which was written here.
+    #[inline]
     pub(super) fn revision_written(self, sequence: u64) -> u64 {
-        (self.base & !HAS_GAPS).max(self.floor.origin) + sequence
+        self.of_written + sequence
     }
 
     /// The revision of any version of the timeline.
@@ -86,10 +93,10 @@ impl<'f> RevisionBase<'f> {
 
     #[cold]
     fn revision_restored(self, sequence: u64) -> u64 {
-        if self.base & HAS_GAPS == 0 {
-            return self.base + sequence;
+        if self.of_restored & HAS_GAPS == 0 {
+            return self.of_restored + sequence;
         }
-        let pieces = usize::try_from(self.base & !HAS_GAPS)
+        let pieces = usize::try_from(self.of_restored & !HAS_GAPS)
             .ok()
             .and_then(|number| self.floor.gaps.get(number));
         let piece = pieces

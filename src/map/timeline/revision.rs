@@ -22,8 +22,9 @@ impl<V: 'static> Timeline<V> {
     /// revision of a timeline that this key had before.
     ///
     /// A revision is the version's sequence on top of the timeline's [base](RevisionBase).
-    /// The base is not known when a timeline is made, since a former one of the same key may still come and go before this one gets into the map. So the
-    /// first caller fixes it, and that is late enough: to have found
+    /// The base is not known when a timeline is made, since a former one of the same key may
+    /// still come and go before this one gets into the map. So the first caller fixes it, and
+    /// that is late enough: to have found
     /// this timeline, the caller came after it was put into the map, hence after the
     /// former one was taken out, hence after it was closed, hence after `floor`
     /// was raised to the last revision that it ever had.
