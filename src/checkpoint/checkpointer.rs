@@ -145,7 +145,7 @@ impl<S: BuildHasher + Send + Sync> Checkpointer<S> {
         let users = self.store.users();
         users.walk(&mut writing)?;
         writing.give_up_if_unwanted()?;
-        // Whoever is not in the checkpoint because of a removal was removed before this.
+        // A user who is not in the checkpoint because of a removal was removed before this.
         let written = writing.writer.end(users.greatest_removed())?;
         self.tell(CheckpointProgress {
             users: written.users,

@@ -184,7 +184,7 @@ impl JetStreamStoreBuilder {
     /// millisecond, and at most [`MAX_TIME_TO_LIVE`]. Without this call nobody is forgotten.
     ///
     /// It goes by the times of the servers: that of the message which has the user's latest
-    /// state. Whoever comes to such a user through the contract, to read or to write, takes
+    /// state. A call of the contract that comes to such a user, to read or to write, takes
     /// them out of the log first, which costs the operation a message; and each store looks
     /// for them in its replica, every tenth of this time and at least once a minute. Reads
     /// through [`local`](super::Local) show no one whose time is over. So a forgotten user is

@@ -2,7 +2,7 @@
 //!
 //! **The log decides who is there.** A user whose time to live is over is there until a
 //! message says that they are gone, like a deletion: on the condition that nobody has written
-//! them meanwhile. Whoever meets such a user through the contract, to read or to write, first
+//! them meanwhile. A call of the contract that meets such a user, to read or to write, first
 //! sends that message; and each store looks for them now and then. So all processes agree on
 //! who is there, whatever their clocks say, and reads stay linearizable.
 //!

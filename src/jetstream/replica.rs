@@ -19,8 +19,8 @@ use crate::revision::Expected;
 
 /// The users as of the sequence that was applied last.
 ///
-/// One task applies the messages; anyone reads. Whoever is content with what there is reads
-/// the map, which never blocks. Who is not, asks [`look`](Self::look).
+/// One task applies the messages; anyone reads. A reader who is content with what there is
+/// reads the map, which never blocks. One who is not asks [`look`](Self::look).
 pub(super) struct Replica {
     users: HistoryMap<Entry>,
     clock: LogClock,

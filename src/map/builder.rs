@@ -244,7 +244,7 @@ impl<V, M, S> HistoryMapBuilder<V, M, S> {
     /// Call [`sweep`](HistoryMap::sweep) now and then; `MemoryStore::sweep_every` (feature
     /// `sweep`) does. That is also when a [watch](HistoryMap::watch) tells it.
     ///
-    /// **Cost.** A map without a time to live pays nothing. One that has it does not
+    /// **Cost.** A map without a time to live pays one comparison a call. One that has it does not
     /// [mirror](Self::mirrored) its values: every read finds the version where it is stored,
     /// under a guard of the reclaimer, and reads the clock, which takes some 25 ns. The first
     /// read that finds a key expired also writes that down, with one atomic exchange.

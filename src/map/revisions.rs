@@ -7,7 +7,7 @@
 //! A timeline that was restored from a checkpoint has more than one. The versions that came
 //! with it keep the revisions that they had. What is written here must not go on with the
 //! numbers that follow those: they may have been given to writes after the checkpoint, which
-//! are lost, and whoever has seen one of these must not find its number at another value. So
+//! are lost, and a caller who has seen one of these must not find its number at another value. So
 //! it goes on above the map's *origin*, which is greater than any number that was given
 //! before. If such a map is restored from a checkpoint in its turn, there is a gap between
 //! two versions that came with it.

@@ -178,8 +178,8 @@ where
     }
 
     /// In a map with a time to live, or without. There are two of it, so that one without
-    /// pays nothing. One with it gives the mirror no words: what is not in the mirror is read
-    /// at the head, where it is seen whether the key has expired.
+    /// pays one comparison. One with it gives the mirror no words: what is not in the mirror
+    /// is read at the head, where it is seen whether the key has expired.
     #[inline(always)]
     fn write_where<const EXPIRES: bool>(
         &self,

@@ -46,8 +46,8 @@ fn what_was_read_before_can_be_written_over_if_nobody_else_did() {
     assert!(store.insert(snapshot("ada", 5)).unwrap() > second);
 }
 
-/// Writes after the checkpoint are lost. Whoever has seen one of them must not take another
-/// value for it.
+/// Writes after the checkpoint are lost. A caller who has seen one of them must not take
+/// another value for it.
 #[test]
 fn revisions_that_are_lost_are_not_given_again() {
     let store = with_history(3);

@@ -12,7 +12,7 @@ use crate::recorded::{HISTORY, Reads, Tally, record};
 use crate::server::Servers;
 use crate::{announce, builder};
 
-/// So little that whoever lags finds gaps.
+/// So little that a replica that lags finds gaps.
 const SLACK: usize = 2;
 
 async fn stores(servers: &Servers, count: usize) -> Vec<JetStreamStore> {
@@ -192,7 +192,7 @@ async fn a_slow_replica_on_three_servers() {
     behind_a_proxy(3, operations, rounds).await;
 }
 
-/// Whoever reads without a barrier reads what may be old, and that is found.
+/// A read without a barrier gives what may be old, and that is found.
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_without_a_barrier_are_caught() {
     let Some(servers) = Servers::start(1) else {

@@ -80,7 +80,7 @@ fn shipped_store_is_linearizable() {
     assert!(again.is_some() || tally.done.min(tally.refused) > tally.operations / 1_000);
 }
 
-/// Whoever reads a user through a checkpoint reads as of one instant of it.
+/// A user who is read through a checkpoint is read as of one instant of it.
 #[cfg(feature = "checkpoint")]
 #[test]
 fn checkpoints_are_linearizable_a_user() {
