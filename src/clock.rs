@@ -68,12 +68,14 @@ pub(crate) fn unix_ms(time: SystemTime) -> i64 {
     }
 }
 
-// `Duration::as_millis` computes with 128 bits, which every write would pay for.
+// `Duration::as_millis` computes with 128 bits, and each checked step has a branch, which
+// every write would pay for.
 #[inline]
 fn whole_ms(duration: Duration) -> Option<i64> {
-    let seconds = i64::try_from(duration.as_secs()).ok()?;
-    let ms = seconds.checked_mul(1_000)?;
-    ms.checked_add(i64::from(duration.subsec_millis()))
+    const MAX_SECONDS: u64 = i64::MAX as u64 / 1_000;
+    let seconds = duration.as_secs();
+    (seconds < MAX_SECONDS)
+        .then(|| (seconds * 1_000 + u64::from(duration.subsec_millis())).cast_signed())
 }
 
 #[cfg(all(test, not(attuned_loom)))]

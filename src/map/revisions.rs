@@ -15,9 +15,11 @@
 use super::version::Version;
 use crate::sync::{AtomicU64, Ordering};
 
-/// In the place of a base: the number of an entry of [`RevisionFloor::gaps`]. No base is so
-/// great.
-const HAS_GAPS: u64 = 1 << 63;
+/// The mark of the base of a timeline that was restored. No base is so great.
+const RESTORED: u64 = 1 << 63;
+/// With that mark: in the place of a base is the number of an entry of
+/// [`RevisionFloor::gaps`].
+const HAS_GAPS: u64 = 1 << 62;
 
 /// What the timelines of a map have in common, so that revisions do not repeat.
 #[derive(Debug, Default)]
@@ -64,13 +66,32 @@ pub(super) struct RevisionBase<'f> {
 }
 
 impl<'f> RevisionBase<'f> {
-    /// The base of a timeline that was not restored is above the origin, and that of a
-    /// restored one is not, nor is the number of its gaps.
+    /// Of the number that a timeline has in the place of a base; `None` if it has none yet.
     #[inline]
-    pub(super) fn new(base: u64, floor: &'f RevisionFloor) -> Self {
+    pub(super) fn new(number: u64, floor: &'f RevisionFloor) -> Option<Self> {
+        // One comparison for two questions: every write asks them.
+        match number.cast_signed() {
+            1.. => Some(Self::of_own_timeline(number, floor)),
+            0 => None,
+            _ => Some(Self::of_restored_timeline(number, floor)),
+        }
+    }
+
+    /// Of a timeline all of whose versions were written here.
+    #[inline]
+    pub(super) fn of_own_timeline(base: u64, floor: &'f RevisionFloor) -> Self {
         Self {
-            of_written: (base & !HAS_GAPS).max(floor.origin),
+            of_written: base,
             of_restored: base,
+            floor,
+        }
+    }
+
+    #[cold]
+    fn of_restored_timeline(number: u64, floor: &'f RevisionFloor) -> Self {
+        Self {
+            of_written: floor.origin,
+            of_restored: number & !RESTORED,
             floor,
         }
     }
@@ -134,7 +155,7 @@ impl FormerBase {
         let oldest = ends.next()?;
         let newest = ends.next_back().unwrap_or(oldest);
         // They are in order, so this is the case only without gaps.
-        (newest - oldest < len).then(|| Self(oldest - 1))
+        (newest - oldest < len).then(|| Self(RESTORED | (oldest - 1)))
     }
 }
 
@@ -160,7 +181,7 @@ impl FormerRevisions {
         }
         let Self(gaps) = self;
         gaps.push(pieces.into());
-        FormerBase(HAS_GAPS | (gaps.len() as u64 - 1))
+        FormerBase(RESTORED | HAS_GAPS | (gaps.len() as u64 - 1))
     }
 }
 

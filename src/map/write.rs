@@ -318,6 +318,7 @@ where
     /// A new key takes effect at the insertion. If another thread inserts
     /// first, nothing is lost: the version is handed back, for an
     /// update of that thread's timeline.
+    #[inline]
     fn insert_new<const EXPIRES: bool>(
         &self,
         pinned: &Pinned<'_, V, S>,

@@ -36,18 +36,17 @@ impl<V: 'static> Timeline<V> {
     /// What a sequence needs to be a revision.
     #[inline]
     pub(in crate::map) fn revision_base<'f>(&self, floor: &'f RevisionFloor) -> RevisionBase<'f> {
-        let base = match self.revision_base.load(Ordering::Acquire) {
-            0 => self.fix_revision_base(floor),
-            base => base,
-        };
-        RevisionBase::new(base, floor)
+        let number = self.revision_base.load(Ordering::Acquire);
+        RevisionBase::new(number, floor).unwrap_or_else(|| self.fix_revision_base(floor))
     }
 
     #[cold]
-    fn fix_revision_base(&self, floor: &RevisionFloor) -> u64 {
+    fn fix_revision_base<'f>(&self, floor: &'f RevisionFloor) -> RevisionBase<'f> {
         let base = floor.greatest() + 1;
-        self.revision_base
+        let fixed = self
+            .revision_base
             .compare_exchange(0, base, Ordering::AcqRel, Ordering::Acquire)
-            .map_or_else(|fixed_by_another| fixed_by_another, |_| base)
+            .map_or_else(|fixed_by_another| fixed_by_another, |_| base);
+        RevisionBase::of_own_timeline(fixed, floor)
     }
 }
