@@ -272,13 +272,14 @@ mod overwriting {
                 let (map, values) = (with_history(1), Values::default());
                 let (sleep, wake) = (Barrier::new(sleepers + 1), Barrier::new(sleepers + 1));
                 let most = thread::scope(|scope| {
-                    for _ in 0..sleepers {
-                        scope.spawn(|| {
-                            assert!(!map.contains("key"));
-                            sleep.wait();
-                            wake.wait();
-                        });
-                    }
+                    let sleep_until_woken = || {
+                        assert!(!map.contains("key"));
+                        sleep.wait();
+                        wake.wait();
+                    };
+                    let threads: Vec<_> = (0..sleepers)
+                        .map(|_| scope.spawn(sleep_until_woken))
+                        .collect();
                     sleep.wait();
                     let mut most = 0;
                     for number in 0..1_000 {
@@ -286,6 +287,11 @@ mod overwriting {
                         most = most.max(values.alive() - 1);
                     }
                     wake.wait();
+                    // The scope would wait until they have returned, not until they have
+                    // ended, and so long they count.
+                    for thread in threads {
+                        thread.join().unwrap();
+                    }
                     most
                 });
                 assert_eq!(most, documented, "{sleepers} sleepers");
