@@ -106,6 +106,24 @@ struct Changes {
     waker: Option<Waker>,
 }
 
+impl Changes {
+    /// Takes account of a change. Returns whether the key is to be put into the queue, since it
+    /// was not there.
+    fn note(&mut self, key: &SmolStr, removal: Option<Removal>) -> bool {
+        match self.changed.entry(key.clone()) {
+            Entry::Occupied(mut known) => {
+                let removal = later(*known.get(), removal);
+                known.insert(removal);
+                false
+            }
+            Entry::Vacant(new) => {
+                new.insert(removal);
+                true
+            }
+        }
+    }
+}
+
 /// What a watcher of all keys is to do next.
 pub(super) enum Next {
     Look(SmolStr, Option<Removal>),
@@ -116,35 +134,19 @@ impl Backlog {
     pub(super) fn notify(&self, key: SmolStr, removal: Option<Removal>) -> Option<Waker> {
         let Self(backlog) = self;
         let mut backlog = locked(backlog);
-        let backlog = &mut *backlog;
-        match backlog.changed.entry(key) {
-            Entry::Occupied(mut known) => {
-                let removal = later(*known.get(), removal);
-                known.insert(removal);
-                None
-            }
-            Entry::Vacant(new) => {
-                backlog.order.push_back(Some(new.key().clone()));
-                new.insert(removal);
-                backlog.waker.take()
-            }
+        if !backlog.note(&key, removal) {
+            return None;
         }
+        backlog.order.push_back(Some(key));
+        backlog.waker.take()
     }
 
     /// A key that was taken out and could not be looked at.
     pub(super) fn put_back(&self, key: SmolStr, removal: Option<Removal>) {
         let Self(backlog) = self;
         let mut backlog = locked(backlog);
-        let backlog = &mut *backlog;
-        match backlog.changed.entry(key) {
-            Entry::Occupied(mut known) => {
-                let removal = later(*known.get(), removal);
-                known.insert(removal);
-            }
-            Entry::Vacant(new) => {
-                backlog.order.push_front(Some(new.key().clone()));
-                new.insert(removal);
-            }
+        if backlog.note(&key, removal) {
+            backlog.order.push_front(Some(key));
         }
     }
 
