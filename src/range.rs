@@ -266,9 +266,9 @@ impl VersionRange {
 pub enum AsOf<V> {
     /// This version: the last one that was written at that time or earlier.
     Was(Versioned<V>),
-    /// Nothing that is known: the first write, or the first one since the last removal, came
-    /// after that time and is still kept; or the key is not there now. What was there before a
-    /// removal is not kept.
+    /// As far as is known, the key was not there at that time: its first write, or the first
+    /// since its last removal, is later. It is also the answer for a key that is not there now,
+    /// since nothing is kept of a removed key.
     NotThere,
     /// It is not known any more: all kept versions are of a later time, and earlier ones
     /// have left the history.

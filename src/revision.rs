@@ -7,9 +7,10 @@ use std::str::FromStr;
 ///
 /// Every write of a key has a greater revision than all before it, and none
 /// ever has the same as another: not even a write after the key was removed.
-/// That holds as long as the map or the store does. One in memory begins anew with
-/// the process, unless it is restored from a checkpoint (`docs::checkpoints`). Nothing else about the number means anything: revisions can
-/// skip, and those of different keys or stores do not compare.
+/// That holds for the life of the map or the store. A map or a store in memory begins anew with
+/// the process, unless the store is restored from a checkpoint (`docs::checkpoints`). The number
+/// means nothing else: revisions can skip, so the first is not always 1, and revisions of
+/// different keys or stores do not compare.
 ///
 /// To keep one outside the process, convert it to and from `u64`, or to text and back. With
 /// the feature `serde` it serializes as that number.

@@ -65,7 +65,7 @@ pub struct Args {
     #[arg(long, value_name = "ENTRIES", default_value_t = 20, value_parser = value_parser!(u32).range(1..=1_000))]
     pub history: u32,
 
-    /// Switches writers on: so much of all operations are writes, by every thread
+    /// Switches writers on: this share of every thread's operations are writes
     #[arg(long, value_name = "PERCENT", value_parser = value_parser!(u8).range(..=99))]
     pub writes: Option<u8>,
 

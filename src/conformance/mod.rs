@@ -68,9 +68,9 @@
 //!
 //! # What it does not show
 //!
-//! A backend that passes has not been caught, in the interleavings that came
-//! about. That it is linearizable under load, survives lost connections, keeps
-//! what it has through a restart, or gives up in time is for its own tests.
+//! A backend that passes was not caught in the interleavings of this run. Its own tests must show
+//! that it is linearizable under load, survives lost connections, keeps its data through a
+//! restart, and gives up in time.
 
 mod cancellation;
 mod capabilities;
@@ -171,7 +171,8 @@ pub async fn check_latest(
     run(&[latest::CLAUSES], store, capabilities, usize::MAX).await
 }
 
-/// Checks only the clauses on that snapshots come back as they were stored: those named `snapshots.…`.
+/// Checks only the clauses on that snapshots come back as they were stored: those named
+/// `snapshots.…`.
 ///
 /// # Errors
 ///
@@ -327,7 +328,8 @@ pub async fn check_concurrent(
     run(&[concurrent::CLAUSES], store, capabilities, usize::MAX).await
 }
 
-/// Checks only the clauses on futures that are dropped before they are done: those named `cancellation.…`.
+/// Checks only the clauses on futures that are dropped before they are done: those named
+/// `cancellation.…`.
 ///
 /// # Errors
 ///
@@ -339,7 +341,8 @@ pub async fn check_cancellation(
     run(&[cancellation::CLAUSES], store, capabilities, usize::MAX).await
 }
 
-/// Checks only the clauses on what [`StateStoreExt`](crate::StateStoreExt) makes of the backend: those named `extensions.…`.
+/// Checks only the clauses on what [`StateStoreExt`](crate::StateStoreExt) makes of the
+/// backend: those named `extensions.…`.
 ///
 /// # Errors
 ///

@@ -250,10 +250,10 @@ impl<V, M, S> HistoryMapBuilder<V, M, S> {
     /// read that finds a key expired also writes that down, with one atomic exchange.
     ///
     /// **With [`max_keys`](Self::max_keys)** a key that has expired keeps its place until it
-    /// is taken out. A newcomer that finds no room has the map swept and tries once more, in
-    /// its own call, if that has not been done in the last 64th of the time to live. So a key
-    /// keeps a newcomer out for at most a 64th of its time to live longer (at least 1 ms,
-    /// and the duration of a sweep), and at most 64 of such sweeps are made in that time.
+    /// is taken out. A write of a new key that finds no room sweeps the map, within the call,
+    /// and tries once more. It does so only if there was no such sweep in the last 64th of the
+    /// time to live. So newcomers cause at most 64 sweeps per time to live, and an expired key
+    /// keeps its place for at most a 64th of that time (at least 1 ms), and the length of a sweep.
     pub fn time_to_live(mut self, time_to_live: Duration) -> Self {
         self.settings.time_to_live = Some(time_to_live);
         self
@@ -294,13 +294,12 @@ impl<V, M, S> HistoryMapBuilder<V, M, S> {
     ///   and 32 keys.)
     /// - *It does not panic.* A panic in a lookup is the caller's, and changes nothing. A panic
     ///   while the map is copied into a larger one leaves the copy unfinished for good.
-    ///   Reads, and writes of keys that are there, go on. A new key waits for ever if it
-    ///   finds no place in the table that is there. So does a removal, `retain` or
-    ///   `clear` that meets a key which the copy had come to: the key is removed, but the
-    ///   call does not return. What waits so holds up the memory of removed entries, though
-    ///   not that of values. In a map with [`max_keys`](Self::max_keys), all new keys wait
-    ///   behind one that does; removals do not. When the map is dropped, the key at which
-    ///   the panic was is leaked.
+    ///   Reads, and writes of known keys, go on. A new key waits for ever if the old table has
+    ///   no place for it. A removal, `retain` or `clear` waits for ever if it meets a key that
+    ///   the copy had reached: it removes the key, but does not return. While a call waits like
+    ///   that, the memory of removed entries is not freed; that of values is. In a map with
+    ///   [`max_keys`](Self::max_keys), one new key that waits keeps all others waiting, but no
+    ///   removal. When the map is dropped, the key that caused the panic is leaked.
     pub fn hasher<H>(self, hasher: H) -> HistoryMapBuilder<V, M, H> {
         HistoryMapBuilder {
             settings: self.settings.with_hasher(hasher),

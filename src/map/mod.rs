@@ -101,8 +101,8 @@ pub(crate) use self::watch::Look;
 /// *Several keys* are independent. [`len`](Self::len), [`for_each`](Self::for_each) and
 /// what is like them are not atomic over all keys.
 ///
-/// *Revisions.* Every write of a key has a greater [`Revision`](crate::Revision) than all before it, and
-/// none is used again, even after the key was removed.
+/// *Revisions.* Every write of a key has a greater [`Revision`](crate::Revision) than all
+/// before it, and none is used again, even after the key was removed.
 ///
 /// *Expiry.* In a map with a [time to live](HistoryMapBuilder::time_to_live), a key that was
 /// not written for so long is gone, for all operations from the same moment on. That is part
@@ -119,12 +119,14 @@ pub(crate) use self::watch::Look;
 /// time may wait for each other inside a slot of it, and a write of a
 /// [watched](Self::watch) key takes a lock for a moment.
 ///
-/// **New keys and removals** may wait while the map is copied into a larger one, which
-/// [`capacity`](HistoryMapBuilder::capacity) prevents: a write that brings a new key; a
-/// removal of a key that the copy has come to, whose effect does not wait; and a write of a
-/// key that is being removed so. In a map with
-/// [`max_keys`](HistoryMapBuilder::max_keys), new keys also wait for each other. A removal
-/// does not wait for them.
+/// **New keys and removals** may wait while the map is copied into a larger one. A large enough
+/// [`capacity`](HistoryMapBuilder::capacity) prevents that. What may wait is:
+/// - a write that brings a new key;
+/// - a removal of a key that the copy has reached. It takes effect at once; the call returns later;
+/// - a write of a key whose removal waits like that.
+///
+/// In a map with [`max_keys`](HistoryMapBuilder::max_keys), new keys also wait for each other. A
+/// removal does not wait for them.
 ///
 /// # Cost
 ///
@@ -158,18 +160,17 @@ pub(crate) use self::watch::Look;
 /// A key takes some 130 bytes, and each version 40 bytes beside the value. A key keeps up to
 /// 15 versions more than its history shows.
 ///
-/// What was evicted or removed is dropped when every thread that was inside a read or write
-/// of a value has left it. Only closures can keep one inside for long, if they have a value
-/// in the place where it is stored: those of [`with`](Self::with) and
-/// [`for_each`](Self::for_each) on a value that is not mirrored, of [`retain`](Self::retain),
-/// and of [`update`](Self::update). While one sleeps, no version is dropped that any map of the
-/// process has let go of.
+/// A value that was evicted or removed is dropped when every thread that was inside a read or
+/// write of a value has left it. Only closures that borrow a stored value can keep a thread
+/// inside for long: those of [`with`](Self::with) and [`for_each`](Self::for_each) on a value
+/// that is not mirrored, of [`retain`](Self::retain), and of [`update`](Self::update). While one
+/// of them sleeps, no map of the process can drop the versions that it has let go of.
 ///
-/// After [`remove`](Self::remove) has returned, nothing of the key is in memory
-/// if no thread was inside a read or write, apart from what other threads have let go of in
-/// their last few writes: at most 12 versions each, more in a process with 40 threads or more.
-/// The key alone, without values, is where somebody waits for it: a [watch](Self::watch) of
-/// it, and a [watch of all](Self::watch_all) until that one has given the removal.
+/// When [`remove`](Self::remove) returns and no thread was inside a read or write, nothing of the
+/// key is in memory, with two exceptions. Other threads may still hold versions from their last
+/// few writes: at most 12 each, more in a process with 40 threads or more. And a
+/// [watch](Self::watch) keeps the key, without values; a [watch of all](Self::watch_all) keeps it
+/// until it has given the removal.
 ///
 /// **Values are dropped later**, on some thread, inside some operation of a map: not
 /// necessarily by the one that superseded them. If the `Drop` of a value that was stored

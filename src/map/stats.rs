@@ -43,10 +43,11 @@ pub struct Stats {
 
 #[cfg(feature = "metrics")]
 impl Stats {
-    /// Reports the figures to the recorder of the [metrics](https://docs.rs/metrics)
-    /// facade: the gauges `attuned.store.keys` and `.versions`, and the counters
-    /// `attuned.store.writes`, `.evictions`, `.removals`, `.expirations` and `.conflicts`,
-    /// each with a description and with the label `store`, which tells the stores of a process apart.
+    /// Reports the figures to the recorder of the [metrics](https://docs.rs/metrics) facade:
+    /// the gauges `attuned.store.keys` and `.versions`, and the counters
+    /// `attuned.store.writes`, `.evictions`, `.removals`, `.expirations` and `.conflicts`, each
+    /// with a description and with the label `store`, which tells the stores of a process
+    /// apart.
     ///
     /// Call it as often as figures are wanted, for one each time that they are
     /// collected. Without a recorder nothing happens.

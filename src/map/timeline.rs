@@ -170,8 +170,9 @@ impl<V: 'static> Timeline<V> {
         head
     }
 
-    /// Asks each thread that changes the timeline from now on to tell those who watch. What is at the
-    /// head afterwards includes all that nobody tells of: [`Mirror::watch`] has the argument.
+    /// Asks each thread that changes the timeline from now on to tell those who watch. What is
+    /// at the head afterwards includes all that nobody tells of: [`Mirror::watch`] has the
+    /// argument.
     pub(super) fn watch(&self) {
         self.mirror.watch();
     }

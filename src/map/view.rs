@@ -116,11 +116,11 @@ where
     /// [`AsOf`] tells a key that was not there from one whose versions of that time have
     /// left the history. Of a removed key nothing is known.
     ///
-    /// Takes effect like [`history`](Self::history), from which it is read. For a time that
-    /// has passed the answer stays the same until that version leaves the history or the
-    /// key is removed or expires, with two exceptions. A write that is under way can still get the time
-    /// at which it began. And if the clock is set back, the first write of a key, or the first
-    /// one since a removal, can get a time that had passed.
+    /// Takes effect like [`history`](Self::history). For a time in the past the answer stays the
+    /// same until that version leaves the history, or the key is removed or expires. There are
+    /// two exceptions. A write that has begun and not yet taken effect can get an earlier time:
+    /// that of its beginning. And if the clock is set back, the first write of a key, or the
+    /// first after a removal, can get a time in the past.
     ///
     /// Never blocks. It walks from the latest version to the one it returns, clones that, and
     /// allocates a list of references to those it has walked over: 8 bytes each.

@@ -77,8 +77,8 @@ pub use self::spans::UserIdField;
 /// A pass happens inside a poll of the stream. It does not wait, but its task does nothing
 /// else meanwhile. Between two passes the stream lets other tasks go first. With many users,
 /// drive it where a poll may take long: on a thread of its own, such as one of Tokio's
-/// `spawn_blocking`. Where memory for all ids is to be had, [`user_ids`](Self::user_ids) is a
-/// single pass.
+/// `spawn_blocking`. If there is memory for all ids, [`user_ids`](Self::user_ids) needs a single
+/// pass.
 ///
 /// # Guarantees and cost
 ///
@@ -88,9 +88,9 @@ pub use self::spans::UserIdField;
 /// A state is *large* if its axes take more than 40 bytes
 /// ([Memory](crate::StateSnapshot#memory)). Others are mirrored: read by loads alone from the entry
 /// of the user, unless the store has a [time to live](MemoryStoreBuilder::time_to_live).
-/// A reader that comes while that copy is being renewed
-/// looks again, at most 16 times, and then reads the state like a large one. The same goes
-/// for reads after two writes of a user that met there, until the next one.
+/// A reader that meets a writer at that copy tries again, at most 16 times, and then reads the
+/// state like a large one. When two writes of a user have met at the copy, all reads of that user
+/// go the way of large states until the next write.
 pub struct MemoryStore<S = DefaultHashBuilder>(Arc<Shared<S>>)
 where
     S: BuildHasher + Send + Sync;

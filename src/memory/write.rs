@@ -11,8 +11,9 @@ use crate::store::{Result, StoreError};
 use crate::versioned::Versioned;
 
 impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
-    /// Makes `snapshot` the latest one of its user and the newest entry of the
-    /// user's history, and returns the revision of this write. As [`HistoryMap::insert`](crate::HistoryMap::insert).
+    /// Makes `snapshot` the latest one of its user and the newest entry of the user's history,
+    /// and returns the revision of this write. As
+    /// [`HistoryMap::insert`](crate::HistoryMap::insert).
     ///
     /// # Errors
     ///
@@ -55,10 +56,10 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
     /// Replaces the latest state of a user by one made from it, atomically.
     /// Returns what was written.
     ///
-    /// `change` gets the latest state, or `None` if there is none. It returns
-    /// the builder of the new one, or `None` to
-    /// leave things as they are, and then `None` is returned. It may run several times, as
-    /// by [`HistoryMap::update`](crate::HistoryMap::update). A user id given to the builder is ignored.
+    /// `change` gets the latest state, or `None` if there is none. It returns the builder of
+    /// the new one, or `None` to leave things as they are, and then `None` is returned. It may
+    /// run several times, as by [`HistoryMap::update`](crate::HistoryMap::update). A user id
+    /// given to the builder is ignored.
     ///
     /// # Errors
     ///
@@ -184,10 +185,11 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
             .map_err(|error| StoreError::of_map(error, user_id))
     }
 
-    /// Removes each user whose latest state `keep` does not want to keep,
-    /// latest and history together, and returns how many those were. As
-    /// [`HistoryMap::retain`](crate::HistoryMap::retain): what is written after `keep` has decided is never lost, and a
-    /// `keep` that writes the user and then rejects it is asked without end.
+    /// Removes each user whose latest state `keep` does not want to keep, latest and history
+    /// together, and returns how many those were. As
+    /// [`HistoryMap::retain`](crate::HistoryMap::retain): what is written after `keep` has
+    /// decided is never lost, and a `keep` that writes the user and then rejects it is asked
+    /// without end.
     ///
     /// ```
     /// # use attuned_store::{MemoryStore, StateSnapshot, StoreError};
@@ -203,10 +205,10 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
         self.users().retain(keep)
     }
 
-    /// Removes each user whose latest state was written `age` ago or longer, latest and
-    /// history together, and returns how many those were. As
-    /// [`HistoryMap::expire_older_than`](crate::HistoryMap::expire_older_than): by the time of the write, not by the time in the
-    /// state, and nothing is lost that is written meanwhile.
+    /// Removes each user whose latest state was written `age` ago or longer, latest and history
+    /// together, and returns how many those were. As
+    /// [`HistoryMap::expire_older_than`](crate::HistoryMap::expire_older_than): by the time of
+    /// the write, not by the time in the state, and nothing is lost that is written meanwhile.
     ///
     /// ```
     /// # use attuned_store::{MemoryStore, StateSnapshot, StoreError};
@@ -221,8 +223,9 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
         self.users().expire_older_than(age)
     }
 
-    /// Takes every user out whose [time to live](crate::MemoryStoreBuilder::time_to_live) is over,
-    /// and returns how many those were: 0 if the store has none. As [`HistoryMap::sweep`](crate::HistoryMap::sweep).
+    /// Takes every user out whose [time to live](crate::MemoryStoreBuilder::time_to_live) is
+    /// over, and returns how many those were: 0 if the store has none. As
+    /// [`HistoryMap::sweep`](crate::HistoryMap::sweep).
     pub fn sweep(&self) -> usize {
         self.users().sweep()
     }

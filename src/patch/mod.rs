@@ -37,10 +37,10 @@ pub(crate) use self::rule::CheckedPatch;
 /// # Explicit values win
 ///
 /// A patch of source [`SelfReport`](Source::SelfReport) sets and removes whatever it names.
-/// Others set and remove only what was [`Inferred`](Source::Inferred); from a state that is,
-/// or may be, the user's own word they remove nothing, and they only add the axes that it
-/// does not have. (A mixed state does not say which of its axes the user reported, so none
-/// of them is overridden or removed.) The rule is that of attuned-core 1.0.1, whose
+/// Patches of other sources set and remove freely only in an [`Inferred`](Source::Inferred)
+/// state. In a state that is, or may be, the user's own word they remove nothing, and only add
+/// axes that it does not have. (A mixed state does not say which of its axes the user reported,
+/// so none of them is overridden or removed.) The rule is that of attuned-core 1.0.1, whose
 /// `translator` module promises not to "correct" what a user has set.
 ///
 /// # What comes out

@@ -1,9 +1,9 @@
 //! attuned-store 1.0.1, as published.
 //!
-//! Its semantics are weaker: latest and history are two maps, which racing
-//! writers can bring to disagree, and a removal does not say whether there was
-//! something. There are no revisions, and no times of writes. It has an async interface only, and its reads copy the snapshot.
-//! It has no setting for the capacity.
+//! Its semantics are weaker: latest and history are two maps, which racing writers can bring to
+//! disagree, and a removal does not say whether there was something. There are no revisions,
+//! and no times of writes. It has an async interface only, and its reads copy the snapshot. It
+//! has no setting for the capacity.
 
 use attuned_core::StateSnapshot;
 use attuned_store_v1::{MemoryStore, MemoryStoreConfig, StateStore as _};

@@ -1,4 +1,5 @@
-//! What a request says: user id, parameters, condition, body. What it says wrongly becomes a problem.
+//! What a request says: user id, parameters, condition, body. What it says wrongly becomes a
+//! problem.
 
 use std::sync::Arc;
 

@@ -34,8 +34,8 @@ pub struct Settings {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "15")]
     pub keep_alive: Duration,
 
-    /// Go on with the users in this file, if it is there, and write them to it now and then
-    /// and in the end; without it, they are gone in the end
+    /// Restore the users from this file, if it exists, and save them to it regularly and at the
+    /// end; without it, the users are lost at the end
     #[arg(long, value_name = "FILE")]
     #[cfg_attr(feature = "jetstream", arg(conflicts_with = "jetstream"))]
     pub checkpoint: Option<PathBuf>,

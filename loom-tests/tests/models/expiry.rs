@@ -1,8 +1,9 @@
 //! A user whose time to live ends: before the threads start, so that each of them finds
 //! somebody who has expired, or while they are at work.
 //!
-//! The clock is set by an operation of a thread, so it goes on at any place among the
-//! steps of the others. What a thread writes then outlives what it was written on. No state is mirrored in a store with a time to live.
+//! The clock is set by an operation of a thread, so it goes on at any place among the steps of
+//! the others. What a thread writes then outlives what it was written on. No state is mirrored
+//! in a store with a time to live.
 
 use crate::depth::Preemptions;
 use crate::program::{Program, Sizes, Start};
