@@ -72,7 +72,12 @@
 //! | bound the number of keys or users | [`max_keys`](HistoryMapBuilder::max_keys), [`max_users`](MemoryStoreBuilder::max_users) | |
 //! | observe | [`stats`](HistoryMap::stats) | the spans `attuned.store.*` of `MemoryStore` |
 //!
-//! [`docs::verification`] tells how the claims are checked.
+//! To get the revision of a plain write, use [`upsert_if`](StateStore::upsert_if) with
+//! [`Expected::Any`]. [`get_history`](StateStore::get_history) gives snapshots alone, and
+//! [`get_versions`](StateStore::get_versions) their revisions and times, too.
+//!
+//! Chapters: [`docs::service`], an HTTP service to copy from; [`docs::memory`], what memory is
+//! held and when it is freed; [`docs::verification`], how the claims are checked.
 //!
 //! # Features
 //!
@@ -82,23 +87,23 @@
 //! - `attuned`: the published crates of Attuned run on this store. It brings
 //!   `attuned-core` and `attuned-store` 1, conversions of their snapshots, and
 //!   their traits for [`MemoryStore`]; its module
-//!   [`attuned`](https://docs.rs/attuned-store/latest/attuned_store/attuned/) has the guide.
+//!   [`attuned`](https://docs.rs/attuned-store/2.0.0-alpha.2/attuned_store/attuned/) has the guide.
 //! - `conformance`: checks, clause by clause, that a backend of your own keeps
 //!   the contract. It is for that backend's tests; the chapter
-//!   [`docs::backends`](https://docs.rs/attuned-store/latest/attuned_store/docs/backends/)
+//!   [`docs::backends`](https://docs.rs/attuned-store/2.0.0-alpha.2/attuned_store/docs/backends/)
 //!   shows how to write one.
 //! - `checkpoint`: a [`MemoryStore`] is written to a file while others read and write, and
 //!   restored from it; the chapter
-//!   [`docs::checkpoints`](https://docs.rs/attuned-store/latest/attuned_store/docs/checkpoints/)
+//!   [`docs::checkpoints`](https://docs.rs/attuned-store/2.0.0-alpha.2/attuned_store/docs/checkpoints/)
 //!   has the format and what a crash can lose. `checkpoint-lz4` compresses such files.
-//! - `sweep`: [`MemoryStore::sweep_every`](https://docs.rs/attuned-store/latest/attuned_store/struct.MemoryStore.html#method.sweep_every),
+//! - `sweep`: [`MemoryStore::sweep_every`](https://docs.rs/attuned-store/2.0.0-alpha.2/attuned_store/struct.MemoryStore.html#method.sweep_every),
 //!   a future to spawn on any runtime, takes out what its time to live has ended. It brings
 //!   `futures-timer`.
-//! - `jetstream`: [`JetStreamStore`](https://docs.rs/attuned-store/latest/attuned_store/struct.JetStreamStore.html),
+//! - `jetstream`: [`JetStreamStore`](https://docs.rs/attuned-store/2.0.0-alpha.2/attuned_store/struct.JetStreamStore.html),
 //!   the same contract for several processes, on a replicated log that survives them. The
-//!   chapter [`docs::jetstream`](https://docs.rs/attuned-store/latest/attuned_store/docs/jetstream/)
+//!   chapter [`docs::jetstream`](https://docs.rs/attuned-store/2.0.0-alpha.2/attuned_store/docs/jetstream/)
 //!   tells what it promises.
-//! - `metrics`: [`Stats::record_as`](https://docs.rs/attuned-store/latest/attuned_store/struct.Stats.html)
+//! - `metrics`: [`Stats::record_as`](https://docs.rs/attuned-store/2.0.0-alpha.2/attuned_store/struct.Stats.html)
 //!   reports the figures of a map or a store to a recorder of the
 //!   [metrics](https://docs.rs/metrics) facade.
 //!
