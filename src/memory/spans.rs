@@ -10,7 +10,7 @@ use tracing::field::{Empty, display};
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 use tracing::{Level, Span, debug_span};
 
-use crate::Result;
+use crate::store::Result;
 
 /// Of all spans.
 const LEVEL: Level = Level::DEBUG;

@@ -16,8 +16,8 @@ use crate::streams::Streams;
 pub struct App {
     /// What reads and writes users. Any backend that keeps the contract would do.
     pub(crate) store: Arc<dyn StateStore>,
-    /// The same store as what it is, for two things that the contract does not have: the
-    /// sweep, and figures (`/metrics`).
+    /// The same store as what it is, for three things that the contract does not have: the
+    /// sweep, figures (`/metrics`), and checkpoints.
     pub(crate) backend: Backend,
     pub(crate) tags: Tags,
     pub(crate) metrics: Metrics,

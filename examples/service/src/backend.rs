@@ -27,7 +27,11 @@ impl Backend {
             memory = memory.time_to_live(time);
         }
         let memory = match &settings.checkpoint {
-            Some(path) if path.exists() => memory.restore_from(path)?,
+            Some(path) if path.exists() => {
+                let memory = memory.restore_from(path)?;
+                tracing::info!(users = memory.len(), "restored");
+                memory
+            }
             _ => memory.build()?,
         };
         Ok(Self::Memory(memory))

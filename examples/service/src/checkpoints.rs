@@ -1,6 +1,6 @@
 //! What a restart does not lose.
 
-use attuned_store::CheckpointError;
+use attuned_store::{Checkpoint, CheckpointError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -14,16 +14,27 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Begins with them, on the runtime that this is called in.
-    pub fn start(app: &App, settings: &Settings) -> Self {
+    /// Writes the first one, and goes on on the runtime that this is called in.
+    ///
+    /// # Errors
+    ///
+    /// What kept the first one from being written: a folder that does not exist, say. At the end
+    /// it would be too late to learn that.
+    pub async fn start(app: &App, settings: &Settings) -> Result<Self, CheckpointError> {
         let (end, ended) = oneshot::channel();
         // A store on a log outlives the service anyway.
-        let written = app.memory().zip(settings.checkpoint.as_ref());
-        let written = written.map(|(memory, path)| {
-            let every = memory.checkpoint_every(settings.checkpoint_every, path);
-            tokio::spawn(every.until(async { drop(ended.await) }))
-        });
-        Self { end, written }
+        let written = match app.memory().zip(settings.checkpoint.as_ref()) {
+            Some((memory, path)) => {
+                memory.checkpoint_in_background(path).await?;
+                let every = memory
+                    .checkpoint_every(settings.checkpoint_every, path)
+                    .on_each(report)
+                    .until(async { drop(ended.await) });
+                Some(tokio::spawn(every))
+            }
+            None => None,
+        };
+        Ok(Self { end, written })
     }
 
     /// Writes the last one.
@@ -37,5 +48,12 @@ impl Checkpoints {
             Some(written) => written.await.expect("the task is not cancelled"),
             None => Ok(()),
         }
+    }
+}
+
+fn report(written: &Result<Checkpoint, CheckpointError>) {
+    // The store itself warns of one that failed.
+    if let Ok(checkpoint) = written {
+        tracing::info!(users = checkpoint.users, "checkpoint written");
     }
 }

@@ -28,6 +28,7 @@ async fn main() -> ExitCode {
 
 async fn run(settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
     let app = Arc::new(App::open(&settings).await?);
+    let checkpoints = Checkpoints::start(&app, &settings).await?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
@@ -39,7 +40,6 @@ async fn run(settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
         "listening on http://{}",
         listener.local_addr()?
     );
-    let checkpoints = Checkpoints::start(&app, &settings);
     let served = serve(listener, app, settings, stop).await;
     // The last one, when nobody writes any more; also if the socket failed.
     checkpoints.end().await?;

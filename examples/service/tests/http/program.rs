@@ -115,3 +115,17 @@ fn a_checkpoint_that_cannot_be_read_is_named() {
     assert_eq!(run.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("not a checkpoint"), "{stderr}");
 }
+
+/// When it starts, and not when it ends and the users are lost.
+#[test]
+fn a_checkpoint_that_cannot_be_written_is_named() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-folder");
+    let path = folder.join("service.checkpoint");
+    let file = path.to_str().expect("a path in UTF-8");
+    let run = state_service(&["--listen", "127.0.0.1:0", "--checkpoint", file]).output();
+    let run = run.expect("the program runs");
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("checkpoint"), "{stderr}");
+    assert!(run.stdout.is_empty(), "it did not listen");
+}
