@@ -7,6 +7,16 @@
 //! cargo run --release --example live -- --input events.jsonl
 //! cargo run --release --features jetstream --example live -- --jetstream 127.0.0.1:4222
 //! ```
+//!
+//! | what | where |
+//! |---|---|
+//! | the two sides, the store and its rival | `side`, `rival`, `pair`, `names`, `log`, `contract` |
+//! | what is done with them | `phases`, `load`, `worker`, `users`, `sleepers`, `core_times` |
+//! | the states that are written | `made_up`, `fill`, `input`, `ingest` |
+//! | what is shown | `show`, `screen`, `frame`, `summary`, `chart`, `format`, `done` |
+//! | the picture | `drawing`, `svg` |
+//! | whether all is right in the end | `journal`, `check`, `verdict`, `replay` |
+//! | what a restart does not lose | `outlive`, or `mortal` without checkpoints |
 
 mod args;
 mod chart;

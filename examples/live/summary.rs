@@ -34,6 +34,13 @@ impl Summary<'_> {
             all.attuned.took.as_secs_f64(),
             all.dashmap.took.as_secs_f64(),
         ))];
+        let waited = waited(&all);
+        if waited > TOO_MUCH_WAITING {
+            lines.push(style.bold(format!(
+                "  Not to be relied on: the threads waited for a core {} of the time.",
+                format::percent(waited),
+            )));
+        }
         lines.extend(self.throughput(style));
         lines.push(String::new());
         lines.extend(self.latencies("with", |done| &done.with, style));
@@ -123,8 +130,8 @@ impl Summary<'_> {
     fn notes(&self, all: &Pair<Done>) -> String {
         let Pair { attuned, dashmap } = names().spoken;
         let mut notes = format!(
-            "A ratio is that of {attuned} by that of {dashmap}, in this run. \
-             Reads are with, those of histories history({HISTORY_LIMIT}). \
+            "A ratio is that of {attuned} by that of {dashmap}, in this run: of reads a second, \
+             more than 1 is better. Reads are with, those of histories history({HISTORY_LIMIT}). \
              One read in {READS_PER_SAMPLE} is timed, a with; some of the writes are timed, \
              and all of new users. The clock itself takes some {} ns of each. \
              Every thread reads and writes in turns: slower reads make fewer writes, and slower \
