@@ -284,7 +284,7 @@ fn a_user_with_one_snapshot_pays_nothing_for_the_history() {
     });
 }
 
-/// One allocation a write: the version, which is 40 bytes and the value.
+/// One allocation per write: the version, which is 40 bytes and the value.
 #[test]
 fn storing_a_snapshot_of_a_known_user_allocates_its_version() {
     alone(|| {

@@ -17,9 +17,9 @@ use super::{DriveWhenDropped, HistoryMap};
 use crate::clock::Clock;
 use crate::sync::{HashMap, ResizeMode, epochs};
 
-/// The longest history that can be asked for, in entries a key: 65,536.
+/// The longest history that can be asked for, in entries per key: 65,536.
 ///
-/// A key's queue is allocated whole, 4 bytes an entry. A use that needs longer histories
+/// A key's queue is allocated whole, 4 bytes per entry. A use that needs longer histories
 /// wants a log, not a map of states.
 pub const MAX_HISTORY: usize = 1 << 16;
 

@@ -45,7 +45,7 @@ where
     /// The keys are looked at in up to 64 portions, and nothing of this map's memory is held
     /// up for longer than one of them takes. Keys that come or go meanwhile can move others,
     /// so that one is missed: the next sweep finds it. Never blocks, unless a removal would.
-    /// A sweep takes some 0.1 microseconds a key, which is 0.1 seconds with a million.
+    /// A sweep takes some 0.1 microseconds per key, which is 0.1 seconds with a million.
     ///
     /// ```
     /// use std::time::Duration;

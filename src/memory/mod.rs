@@ -67,7 +67,7 @@ pub use self::spans::UserIdField;
 /// over the whole store once for each 262,144 users that are there, at most 32 times, and each
 /// time collects the ids of one part of them: 24 bytes each, whatever their length, and up to as
 /// much again. Up to 8 million users that is at most some 13 MB, with more of them at most
-/// 1.5 bytes a user. Nothing is pinned while the consumer waits for
+/// 1.5 bytes per user. Nothing is pinned while the consumer waits for
 /// something else. An id that was collected stays in memory until it is given or the listing
 /// is dropped, also if its user is deleted meanwhile.
 ///

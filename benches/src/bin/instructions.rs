@@ -98,7 +98,7 @@ fn recorded_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("instructions.json")
 }
 
-/// Each operation's instructions a call, over several processes.
+/// Each operation's instructions per call, over several processes.
 fn average(program: &Path, out: &Path) -> io::Result<BTreeMap<String, f64>> {
     let names = Performance::names();
     // Two at a time would be as good; four is what a small machine bears.

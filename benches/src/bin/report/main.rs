@@ -176,7 +176,7 @@ fn curves() -> Vec<(&'static str, Curves)> {
             scale(
                 "A read by the number of users",
                 "read by users",
-                "ns a read",
+                "ns per read",
             ),
         ),
         (

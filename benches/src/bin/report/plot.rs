@@ -174,7 +174,7 @@ pub fn bars(
         .disable_y_axis()
         .y_labels(0)
         .light_line_style(WHITE)
-        .x_desc("bytes a user")
+        .x_desc("bytes per user")
         .label_style((FONT, TEXT))
         .x_label_formatter(&|x| grouped(*x))
         .draw()?;
