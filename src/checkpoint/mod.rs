@@ -14,6 +14,7 @@ mod format;
 mod numbers;
 mod read;
 mod restore;
+mod room;
 mod spans;
 mod users;
 mod workers;

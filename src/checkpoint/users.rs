@@ -9,8 +9,9 @@ use super::error::RestoreError;
 use super::format::{Confidence, Context, END, FIRST_NAMES, FROM_THE_FIRST, NEW_NAMES, Traits};
 use super::numbers::{take_number, unfolded};
 use super::read::{Block, Payload};
+use super::room::Room;
 use crate::map::GREATEST_REVISION;
-use crate::memory::Restorer;
+use crate::memory::{Portion, Restorer};
 use crate::revision::Revision;
 use crate::snapshot::{
     AxisNames, MAX_AXES, MAX_AXIS_NAME_BYTES, MAX_USER_ID_BYTES, State, validate_user_id,
@@ -32,6 +33,7 @@ pub(super) struct UserReader<'r, S: BuildHasher + Send + Sync> {
     current: Option<User>,
     /// The versions of that user, newest first: no more than one more than can be kept.
     kept: Vec<Versioned<State>>,
+    room: Room,
     read: Counts,
 }
 
@@ -74,6 +76,7 @@ impl<'r, S: BuildHasher + Send + Sync> UserReader<'r, S> {
             scratch: Vec::new(),
             current: None,
             kept: Vec::new(),
+            room: Room::default(),
             read: Counts::default(),
         }
     }
@@ -96,34 +99,54 @@ impl<'r, S: BuildHasher + Send + Sync> UserReader<'r, S> {
     }
 
     fn payload(&mut self, payload: &Payload<'_>) -> Result<(), RestoreError> {
+        let of_map = |error| RestoreError::of_map(error, payload.block_at);
+        let mut portion = self.into.portion().map_err(of_map)?;
+        let malformed = |left: &[u8], what| payload.malformed(left.len(), what);
         let mut names = Vec::new();
         let mut rest = payload.bytes;
+        let mut current = self.current.take();
         while !rest.is_empty() {
-            let malformed = |left: &[u8], what| payload.malformed(left.len(), what);
             let before = rest;
-            match self.current.take() {
+            let user = match &mut current {
+                Some(user) => user,
                 None => {
                     let user = self.user(&mut rest);
-                    self.current = Some(user.map_err(|what| malformed(before, what))?);
+                    current.insert(user.map_err(|what| malformed(before, what))?)
                 }
-                Some(mut user) => {
-                    let names_of = take_number(&mut rest)
-                        .ok_or_else(|| malformed(before, "a version without names"))?;
-                    if names_of == END {
-                        self.put_back(user, payload)?;
-                        continue;
-                    }
-                    let version = user.version(names_of, &mut names, &mut rest);
-                    let version = version.map_err(|what| malformed(before, what))?;
-                    // One more than are kept tells that there were more.
-                    if self.kept.len() as u64 <= self.into.history_len() {
-                        self.kept.push(version);
-                    }
-                    self.current = Some(user);
-                }
+            };
+            let is_complete = self
+                .versions(user, &mut names, &mut rest)
+                .map_err(|(left, what)| malformed(left, what))?;
+            if is_complete && let Some(user) = current.take() {
+                self.put_back(user, &mut portion, payload)?;
             }
         }
-        Ok(())
+        self.current = current;
+        portion.end().map_err(of_map)
+    }
+
+    /// Reads the versions of a user that are in the block. Returns whether there are no more in
+    /// the next one. An error comes with what is left from the version on that has it.
+    fn versions<'b>(
+        &mut self,
+        user: &mut User,
+        names: &mut Vec<AxisNames>,
+        rest: &mut &'b [u8],
+    ) -> Result<bool, (&'b [u8], &'static str)> {
+        while !rest.is_empty() {
+            let before = *rest;
+            let names_of = take_number(rest).ok_or((before, "a version without names"))?;
+            if names_of == END {
+                return Ok(true);
+            }
+            let version = user.version(names_of, names, rest);
+            let version = version.map_err(|what| (before, what))?;
+            // One more than are kept tells that there were more.
+            if self.kept.len() as u64 <= self.into.history_len() {
+                self.kept.push(version);
+            }
+        }
+        Ok(false)
     }
 
     fn user(&self, rest: &mut &[u8]) -> Result<User, &'static str> {
@@ -148,22 +171,24 @@ impl<'r, S: BuildHasher + Send + Sync> UserReader<'r, S> {
         })
     }
 
-    fn put_back(&mut self, user: User, payload: &Payload<'_>) -> Result<(), RestoreError> {
-        let malformed = |what| {
-            Err(RestoreError::Malformed {
-                offset: payload.block_at,
-                what,
-            })
-        };
+    fn put_back(
+        &mut self,
+        user: User,
+        portion: &mut Portion<'_, S>,
+        payload: &Payload<'_>,
+    ) -> Result<(), RestoreError> {
         if user.versions == 0 {
-            return malformed("a user without a state");
+            return Err(RestoreError::Malformed {
+                offset: payload.block_at,
+                what: "a user without a state",
+            });
         }
         let cut = !user.from_the_first;
         self.read.users += 1;
         self.read.versions += user.versions;
         self.read.greatest_revision = self.read.greatest_revision.max(user.revision);
-        let put_back = self.into.put_back(user.id, &mut self.kept, cut);
-        let put_back = put_back.map_err(|error| RestoreError::of_map(error, payload.block_at))?;
+        self.room.make_for_user(self.kept.len());
+        let put_back = portion.put_back(user.id, &mut self.kept, cut);
         self.read.expired += u64::from(!put_back);
         Ok(())
     }

@@ -71,6 +71,18 @@ impl Bound {
         Ok(inserted)
     }
 
+    /// Counts so many keys that came with a restore, if there is room for them. Nobody else uses
+    /// the map yet, so they may be there already.
+    #[cfg(feature = "checkpoint")]
+    pub(super) fn count_restored(&self, came: usize) -> bool {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = came <= self.max_keys.saturating_sub(*keys);
+        if fits {
+            *keys += came;
+        }
+        fits
+    }
+
     /// Counts a key off if `close` closes its timeline.
     pub(super) fn dismiss<T, E>(&self, close: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);

@@ -65,6 +65,16 @@ impl<V> Anchors<V> {
         }
     }
 
+    /// Adds an anchor, in a timeline that no other thread has seen. All those before it have been
+    /// added, and none of them is at the end of the window, so there is room for it.
+    #[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
+    pub(super) fn add_restored(&self, anchor: Shared<Version<V>>, retention: &Retention) {
+        let Self(queue) = self;
+        let queue = queue.get_or_init(|| Box::new(ArrayQueue::new(retention.anchors())));
+        let added = queue.push(anchor);
+        debug_assert!(added.is_ok(), "the queue has room for the anchors of a window");
+    }
+
     /// Leaves what is in the queue in memory for good.
     #[cold]
     pub(super) fn leak(&self) {

@@ -55,7 +55,7 @@ pub use self::view::View;
 
 pub(crate) use self::builder::Settings;
 #[cfg(feature = "checkpoint")]
-pub(crate) use self::restore::{GREATEST_REVISION, Restorer};
+pub(crate) use self::restore::{GREATEST_REVISION, Portion, Restorer};
 #[cfg(feature = "sweep")]
 pub(crate) use self::sweep::Walk;
 #[cfg(feature = "checkpoint")]

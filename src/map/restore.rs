@@ -5,15 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smol_str::SmolStr;
 
-use super::HistoryMap;
 use super::error::MapError;
-use super::key::{BorrowedKey, OwnedKey};
+use super::key::OwnedKey;
 use super::revisions::{FormerBase, FormerRevisions};
 use super::small_value::Mirroring;
-use super::timeline::{Facts, Timeline};
-use super::version::Unpublished;
+use super::timeline::{FormerVersions, Timeline};
+use super::{HistoryMap, Pinned};
 use crate::revision::{Expected, Revision};
-use crate::sync::epochs;
 use crate::versioned::Versioned;
 
 /// From here on counts the clock of [`origin`]: the beginning of 2025, in milliseconds since
@@ -44,6 +42,20 @@ where
     former: Mutex<Former<V>>,
 }
 
+/// Keys that are put back under one pin, so there should not be too many. A portion counts when
+/// it has [ended](Self::end).
+pub(crate) struct Portion<'r, V, M, S>
+where
+    V: Clone + Send + Sync + 'static,
+    M: Mirroring<V>,
+    S: BuildHasher + Send + Sync,
+{
+    restorer: &'r Restorer<'r, V, M, S>,
+    pinned: Pinned<'r, V, S>,
+    /// How many keys are in the map because of it.
+    came: usize,
+}
+
 /// What is to be done when all keys have been put back.
 pub(crate) struct Former<V> {
     revisions: FormerRevisions,
@@ -64,6 +76,61 @@ where
         self.map.history_len()
     }
 
+    /// Begins a portion of keys.
+    pub(crate) fn portion(&self) -> Result<Portion<'_, V, M, S>, MapError> {
+        let map = self.map;
+        if !map.usable() {
+            return Err(MapError::ThreadEnding);
+        }
+        Ok(Portion {
+            restorer: self,
+            pinned: map.timelines.pin(),
+            came: 0,
+        })
+    }
+
+    fn former(&self) -> MutexGuard<'_, Former<V>> {
+        self.former.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The timeline of the newest of these versions, of which there is at least one.
+    fn timeline(&self, versions: &mut Vec<Versioned<V>>, cut: bool) -> Timeline<V> {
+        let retention = &self.map.retention;
+        let kept = usize::try_from(retention.versions()).unwrap_or(usize::MAX);
+        let cut = cut || versions.len() > kept;
+        versions.truncate(kept);
+        let revisions = versions.iter().rev().map(|version| version.revision.into());
+        let numbers = FormerBase::without_gaps(revisions.clone())
+            .unwrap_or_else(|| self.former().revisions.keep(revisions));
+        let newest = versions.first();
+        let former = FormerVersions {
+            cut,
+            words: newest.and_then(|newest| M::to_words(&newest.value)),
+            numbers,
+            versions: versions
+                .drain(..)
+                .rev()
+                .map(|version| (version.value, version.written_at)),
+        };
+        match Timeline::restored(former, retention) {
+            Some(timeline) => timeline,
+            None => unreachable!("a key has a version"),
+        }
+    }
+
+    /// What is still to be done, by [`HistoryMap::go_on`].
+    pub(crate) fn end(self) -> Former<V> {
+        let former = self.former.into_inner();
+        former.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V, M, S> Portion<'_, V, M, S>
+where
+    V: Clone + Send + Sync + 'static,
+    M: Mirroring<V>,
+    S: BuildHasher + Send + Sync,
+{
     /// Puts a key back with the newest versions that it had in another map. Takes them out of
     /// `versions`, where they are newest first.
     ///
@@ -74,100 +141,54 @@ where
     /// A key whose [time to live](crate::HistoryMapBuilder::time_to_live) is over is not put
     /// back. Returns whether it was.
     ///
-    /// The timeline is made by writing, so it is like any other one with so many writes.
+    /// The timeline is like any other one with [so many writes](Timeline::restored).
     pub(crate) fn put_back(
-        &self,
+        &mut self,
         key: SmolStr,
         versions: &mut Vec<Versioned<V>>,
         cut: bool,
-    ) -> Result<bool, MapError> {
-        let map = self.map;
-        if !map.usable() {
-            return Err(MapError::ThreadEnding);
-        }
+    ) -> bool {
+        let restorer = self.restorer;
         let Some((newest, written_at)) = versions
             .first()
             .map(|newest| (newest.revision, newest.written_at))
         else {
-            return Ok(false);
+            return false;
         };
-        let expiry = map.expiry.as_deref();
-        if expiry.is_some_and(|expiry| expiry.is_over_at(written_at, self.now)) {
+        let expiry = restorer.map.expiry.as_deref();
+        if expiry.is_some_and(|expiry| expiry.is_over_at(written_at, restorer.now)) {
             versions.clear();
-            self.former().expired.push((key, newest));
-            return Ok(false);
+            restorer.former().expired.push((key, newest));
+            return false;
         }
-        let kept = usize::try_from(map.retention.versions()).unwrap_or(usize::MAX);
-        let cut = cut || versions.len() > kept;
-        versions.truncate(kept);
-        let timeline = self.timeline(versions, cut);
-        if let Err(timeline) = self.enter(&key, timeline)? {
-            self.former().again.push((key, timeline, newest));
-        }
-        Ok(true)
+        let timeline = restorer.timeline(versions, cut);
+        self.enter(key, timeline, newest);
+        true
     }
 
-    fn former(&self) -> MutexGuard<'_, Former<V>> {
-        self.former.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The timeline of these versions, of which there is at least one.
-    fn timeline(&self, versions: &mut Vec<Versioned<V>>, cut: bool) -> Timeline<V> {
-        let retention = &self.map.retention;
-        let revisions = versions.iter().rev().map(|version| version.revision.into());
-        let numbers = FormerBase::without_gaps(revisions.clone())
-            .unwrap_or_else(|| self.former().revisions.keep(revisions));
-        let words_of = |value: &V, is_latest: bool| is_latest.then(|| M::to_words(value)).flatten();
-        let Some(first) = versions.pop() else {
-            unreachable!("a key has a version");
-        };
-        let words = words_of(&first.value, versions.is_empty());
-        let value = first.value;
-        let first_value = Unpublished::Restored { value, cut };
-        let timeline = Timeline::starting_with(first_value, words, first.written_at);
-        let timeline = timeline.numbered(numbers);
-        let guard = epochs::enter();
-        while let Some(next) = versions.pop() {
-            let words = words_of(&next.value, versions.is_empty());
-            let value = next.value;
-            let unpublished = Unpublished::Restored { value, cut: false };
-            let facts = Facts {
-                words: &words,
-                now: next.written_at,
-            };
-            // It is closed by nobody, so there is room for the next one.
-            let _ = timeline.publish(unpublished, facts, retention, &guard);
-        }
-        timeline
-    }
-
-    /// Enters a timeline that no other thread has seen, or gives it back if the key is there.
-    fn enter(
-        &self,
-        key: &SmolStr,
-        timeline: Timeline<V>,
-    ) -> Result<Result<(), Timeline<V>>, MapError> {
-        let pinned = self.map.timelines.pin();
-        let insert = |timeline| match pinned.try_insert(OwnedKey::new(key.clone()), timeline) {
-            Ok(_) => Ok(()),
-            Err(occupied) => Err(occupied.not_inserted),
-        };
-        match &self.map.bound {
-            None => Ok(insert(timeline)),
-            Some(bound) => {
-                let present = || pinned.get(&BorrowedKey(key)).is_some();
-                let admitted = bound.admit(timeline, insert, present);
-                admitted.map_err(|_| MapError::Full {
-                    max_keys: bound.max_keys(),
-                })
+    /// Enters a timeline, or keeps it for later if the key is there.
+    fn enter(&mut self, key: SmolStr, timeline: Timeline<V>, newest: Revision) {
+        let entered = self
+            .pinned
+            .try_insert(OwnedKey::new(key.clone()), timeline);
+        match entered {
+            Ok(_) => self.came += 1,
+            Err(occupied) => {
+                let again = (key, occupied.not_inserted, newest);
+                self.restorer.former().again.push(again);
             }
         }
     }
 
-    /// What is still to be done, by [`HistoryMap::go_on`].
-    pub(crate) fn end(self) -> Former<V> {
-        let former = self.former.into_inner();
-        former.unwrap_or_else(PoisonError::into_inner)
+    /// Counts the keys of this portion. If the map may not have so many, it is of no use any
+    /// more.
+    pub(crate) fn end(self) -> Result<(), MapError> {
+        match &self.restorer.map.bound {
+            Some(bound) if !bound.count_restored(self.came) => Err(MapError::Full {
+                max_keys: bound.max_keys(),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -208,7 +229,10 @@ where
         let map = restorer.map;
         for (key, timeline, newest) in former.again {
             if map.remove_before(&key, newest)? {
-                let _ = restorer.enter(&key, timeline)?;
+                // The key's former place is free, and nobody else has come for it.
+                let mut portion = restorer.portion()?;
+                portion.enter(key, timeline, newest);
+                portion.end()?;
             }
         }
         for (key, newest) in former.expired {

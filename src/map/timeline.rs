@@ -52,6 +52,8 @@
 //! [`Anchors::add`] names.
 
 mod expiry;
+#[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
+mod restored;
 mod revision;
 mod walk;
 
@@ -67,6 +69,8 @@ use crate::sync::{
 };
 
 pub(super) use self::expiry::is_sealed;
+#[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
+pub(super) use self::restored::FormerVersions;
 pub(super) use self::walk::Extent;
 
 /// The newest version as it was found at the head; null if the timeline was closed. What

@@ -74,6 +74,38 @@ impl<V> Version<V> {
     }
 }
 
+impl<V: 'static> Version<V> {
+    /// `place` is the sequence with its marks.
+    #[inline]
+    fn new(
+        value: V,
+        place: u64,
+        written_at: i64,
+        previous: Option<Shared<Self>>,
+    ) -> Shared<Self> {
+        Shared::new(Self {
+            value,
+            written_at: AtomicI64::new(written_at),
+            sequence: AtomicU64::new(place),
+            previous: previous.map_or_else(AtomicShared::null, AtomicShared::from),
+        })
+    }
+
+    /// A version that was written in another map. `cut` is whether it is the oldest one that
+    /// is restored, and others came before it.
+    #[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
+    pub(super) fn restored(
+        value: V,
+        sequence: u64,
+        cut: bool,
+        written_at: i64,
+        previous: Option<Shared<Self>>,
+    ) -> Shared<Self> {
+        let marks = RESTORED | if cut { CUT } else { 0 };
+        Self::new(value, sequence | marks, written_at, previous)
+    }
+}
+
 impl<V: fmt::Debug> fmt::Debug for Version<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Version")
@@ -101,13 +133,6 @@ pub(super) fn let_go<V>(newest: Option<Shared<Version<V>>>) -> usize {
 /// fails. While it is not published it links to nothing.
 pub(super) enum Unpublished<V> {
     Value(V),
-    /// A value that was published in another map.
-    #[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
-    Restored {
-        value: V,
-        /// Whether versions came before it that are not restored.
-        cut: bool,
-    },
     Allocated(Shared<Version<V>>),
 }
 
@@ -130,21 +155,8 @@ impl<V: 'static> Unpublished<V> {
         written_at: i64,
         previous: Option<Shared<Version<V>>>,
     ) -> Shared<Version<V>> {
-        let new = |value, sequence, previous: Option<Shared<Version<V>>>| {
-            Shared::new(Version {
-                value,
-                written_at: AtomicI64::new(written_at),
-                sequence: AtomicU64::new(sequence),
-                previous: previous.map_or_else(AtomicShared::null, AtomicShared::from),
-            })
-        };
         match self {
-            Self::Value(value) => new(value, sequence, previous),
-            #[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
-            Self::Restored { value, cut } => {
-                let marks = RESTORED | if cut { CUT } else { 0 };
-                new(value, sequence | marks, previous)
-            }
+            Self::Value(value) => Version::new(value, sequence, written_at, previous),
             Self::Allocated(version) => {
                 version.written_at.store(written_at, Ordering::Relaxed);
                 version.sequence.store(sequence, Ordering::Relaxed);

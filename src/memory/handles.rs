@@ -10,6 +10,9 @@ use crate::snapshot::State;
 /// Puts users back.
 pub(crate) type Restorer<'m, S> = map::Restorer<'m, State, Mirrored, S>;
 
+/// Users that are put back together.
+pub(crate) type Portion<'r, S> = map::Portion<'r, State, Mirrored, S>;
+
 /// A handle that does not keep the store in memory.
 pub(crate) struct WeakStore<S: BuildHasher + Send + Sync>(Weak<Shared<S>>);
 

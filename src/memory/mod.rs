@@ -23,7 +23,7 @@ use crate::versioned::Versioned;
 
 pub use self::config::{MemoryStoreBuilder, MemoryStoreConfig};
 #[cfg(feature = "checkpoint")]
-pub(crate) use self::handles::{Restorer, WeakStore};
+pub(crate) use self::handles::{Portion, Restorer, WeakStore};
 pub use self::spans::UserIdField;
 
 /// Keeps the state of each user in memory.

@@ -81,7 +81,14 @@ impl State {
 impl<const N: usize> Mirror<N> {
     /// A mirror of the version with the sequence 1, if it has such words.
     pub fn of_first(words: Option<[u64; N]>) -> Self {
-        let state = State::new(1, words.map_or(State::STALE, |_| 0));
+        Self::of(1, words)
+    }
+
+    /// A mirror of the version with that sequence, if it has such words: what the mirror of the
+    /// first one has come to be when each version up to that one was shown or announced.
+    #[inline]
+    pub fn of(sequence: u64, words: Option<[u64; N]>) -> Self {
+        let state = State::new(sequence, words.map_or(State::STALE, |_| 0));
         Self {
             state: AtomicU64::new(state.0),
             words: words.unwrap_or([0; N]).map(Word::new),

@@ -31,9 +31,11 @@ fn versions(revisions: &[u64], written_at: i64) -> Vec<Versioned<u64>> {
 /// Puts these keys back, one after the other.
 fn restore(map: &mut Map, keys: &[(&str, Vec<Versioned<u64>>)]) -> Result<(), MapError> {
     let restorer = map.restorer(NOW);
+    let mut portion = restorer.portion()?;
     for (key, versions) in keys {
-        restorer.put_back(SmolStr::new(key), &mut versions.clone(), false)?;
+        portion.put_back(SmolStr::new(key), &mut versions.clone(), false);
     }
+    portion.end()?;
     let former = restorer.end();
     map.go_on(former, 100, NOW)
 }
@@ -70,6 +72,24 @@ fn of_a_key_that_came_twice_the_greater_revisions_stay_in_either_order() {
     restore(&mut map, &[early, late]).unwrap();
     assert_eq!(found(&map, "ada"), [20, 12]);
     assert_eq!(map.insert("grace", 1), Err(MapError::Full { max_keys: 1 }));
+}
+
+#[test]
+fn more_keys_than_there_may_be_are_refused_whatever_portions_they_come_in() {
+    let mut map: Map = HistoryMap::builder().max_keys(3).build().unwrap();
+    let restorer = map.restorer(NOW);
+    let put_back = |keys: &[&str]| {
+        let mut portion = restorer.portion().unwrap();
+        for &key in keys {
+            portion.put_back(SmolStr::new(key), &mut versions(&[9], 10), false);
+        }
+        portion.end()
+    };
+    assert_eq!(put_back(&["ada", "grace"]), Ok(()));
+    assert_eq!(put_back(&[]), Ok(()));
+    assert_eq!(put_back(&["ada"]), Ok(()), "it is there");
+    assert_eq!(put_back(&["edsger"]), Ok(()));
+    assert_eq!(put_back(&["tony"]), Err(MapError::Full { max_keys: 3 }));
 }
 
 #[test]

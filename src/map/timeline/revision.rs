@@ -1,22 +1,10 @@
 //! How the versions of a key get revisions that never repeat, across removals.
 
 use super::Timeline;
-#[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
-use crate::map::revisions::FormerBase;
 use crate::map::revisions::{RevisionBase, RevisionFloor};
-#[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
-use crate::sync::AtomicU64;
 use crate::sync::Ordering;
 
 impl<V: 'static> Timeline<V> {
-    /// The same timeline, which no other thread has seen, with the revisions of a timeline of
-    /// another map.
-    #[cfg(any(all(test, not(attuned_loom)), feature = "checkpoint"))]
-    pub(in crate::map) fn numbered(mut self, former: FormerBase) -> Self {
-        self.revision_base = AtomicU64::new(former.into());
-        self
-    }
-
     /// The revision of the version with that sequence, which was written here: the same to
     /// every caller, greater for a later version, and greater than every
     /// revision of a timeline that this key had before.

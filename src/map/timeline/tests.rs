@@ -561,21 +561,21 @@ fn restored(revisions: &[u64], origin: u64, cut: bool) -> (Timeline<Value>, Revi
     let numbers = FormerBase::without_gaps(revisions_of_all.clone())
         .unwrap_or_else(|| former.keep(revisions_of_all));
     floor.go_on_above(origin, former);
-    let former = |number| match values.unpublished(number) {
-        Unpublished::Value(value) => Unpublished::Restored {
-            value,
-            cut: cut && number == 1,
-        },
-        _ => unreachable!("it is a value"),
+    let len = revisions.len() as u64;
+    let value = |number| match values.unpublished(number) {
+        Unpublished::Value(value) => value,
+        Unpublished::Allocated(_) => unreachable!("it is a value"),
     };
-    let timeline = Timeline::starting_with(former(1), None, 0).numbered(numbers);
+    let former = FormerVersions {
+        versions: (1..=len).map(|number| (value(number), 0)),
+        cut,
+        words: words(len),
+        numbers,
+    };
+    let timeline = Timeline::restored(former, &retention).unwrap();
     let guard = epochs::enter();
-    for number in 2..=revisions.len() as u64 + 2 {
-        let next = if number <= revisions.len() as u64 {
-            former(number)
-        } else {
-            values.unpublished(number)
-        };
+    for number in len + 1..=len + 2 {
+        let next = values.unpublished(number);
         let published = timeline.publish(next, facts(&words(number), 0), &retention, &guard);
         assert!(published.is_ok_and(|published| published.sequence == number));
     }
@@ -606,6 +606,50 @@ fn restored_versions_keep_their_revisions_and_later_ones_are_above_the_origin() 
         let closed = closed.unwrap_or_else(|_| panic!("nobody else is here"));
         timeline.release(closed, &guard);
         assert!(Key::of(1, 8).timeline.revision(1, &floor) > next + 1);
+    }
+}
+
+#[test]
+fn a_restored_timeline_is_the_one_that_as_many_writes_lead_to() {
+    for retention in [1, 2, 3, 16, 17, 40] {
+        for len in 1..=retention as u64 {
+            let written = Key::of(len, retention);
+            let values = Values::new();
+            let value = |number| match values.unpublished(number) {
+                Unpublished::Value(value) => (value, 0),
+                Unpublished::Allocated(_) => unreachable!("it is a value"),
+            };
+            let former = FormerVersions {
+                versions: (1..=len).map(value),
+                cut: false,
+                words: words(len),
+                numbers: FormerBase::without_gaps([2].into_iter()).unwrap(),
+            };
+            let timeline = Timeline::restored(former, &Retention::new(retention)).unwrap();
+            let restored = Key {
+                timeline,
+                retention: Retention::new(retention),
+                floor: RevisionFloor::default(),
+                values,
+            };
+            // At once, and while all of it is evicted.
+            for number in len..len + 3 * retention as u64 {
+                if number > len {
+                    assert_eq!(
+                        restored.publish(number).sequence,
+                        written.publish(number).sequence
+                    );
+                }
+                let numbers = |key: &Key| key.walk(usize::MAX, |version| version.value().number);
+                assert_eq!(numbers(&restored), numbers(&written));
+                let queue = |key: &Key| key.timeline.superseded.sequences();
+                assert_eq!(queue(&restored), queue(&written), "{number} of {retention}");
+                assert_eq!(restored.timeline.mirrored(), written.timeline.mirrored());
+                assert_eq!(restored.values.alive(), written.values.alive());
+            }
+            assert_eq!(restored.close(), written.close());
+            assert_eq!(restored.values.alive(), 0);
+        }
     }
 }
 
