@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ahead::synchronizing;
 use super::background::{Background, Wanted};
 use super::compression::Compression;
 use super::error::CheckpointError;
@@ -15,6 +14,7 @@ use super::every::CheckpointEvery;
 use super::file::Replacement;
 use super::format::Opening;
 use super::spans;
+use super::synchronized::Synchronized;
 use super::write::{Checkpoint, CheckpointWriter};
 use crate::clock::unix_ms_now;
 use crate::map::{DefaultHashBuilder, Kept, Visitor};
@@ -119,7 +119,8 @@ impl<S: BuildHasher + Send + Sync> Checkpointer<S> {
 
     fn replace(&self, path: &Path, wanted: &Wanted) -> Result<Checkpoint, CheckpointError> {
         let replacement = Replacement::begin(path)?;
-        let written = synchronizing(replacement.file(), |file| self.write_while(file, wanted));
+        let file = Synchronized::new(replacement.file());
+        let written = self.write_while(file, wanted);
         let written = written.map_err(|error| replacement.name_file(error))?;
         replacement.put_in_place()?;
         Ok(written)

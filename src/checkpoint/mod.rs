@@ -3,7 +3,6 @@
 //! Bytes are the business of [`mod@format`]; [`mod@write`] makes them of users, [`read`] and
 //! [`restore`] make users of them.
 
-mod ahead;
 mod background;
 mod checkpointer;
 mod compression;
@@ -16,6 +15,7 @@ mod read;
 mod restore;
 mod room;
 mod spans;
+mod synchronized;
 mod users;
 mod workers;
 mod write;

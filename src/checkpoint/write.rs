@@ -14,16 +14,20 @@ use crate::map::{DefaultHashBuilder, Kept};
 use crate::snapshot::{AxisNames, State};
 use crate::versioned::Versioned;
 
-/// So many bytes may wait to be written, and one block more: about a portion of the walk over
-/// the users, if they have one state each. A little less than a power of two, so that a
-/// vector is not made twice as large for that block.
-const PENDING_BYTES: usize = (1 << 23) - (1 << 18);
+/// So many bytes may wait to be written at the least and at the most: 8 and 32 MiB.
+const PENDING_BITS: (u32, u32) = (23, 25);
+/// About what a user with one state takes. As many wait as there are in a portion of the walk.
+const BYTES_OF_USER: u64 = 64;
+/// One block more may come. A vector is not made twice as large for that.
+const ROOM_FOR_BLOCK: usize = 1 << 18;
 /// Fewer bytes are not worth a call of the writer.
 const WORTHWHILE_BYTES: usize = 1 << 18;
 
 /// Writes a checkpoint, one user after the other.
 pub(super) struct CheckpointWriter<W> {
     blocks: BlockWriter<W>,
+    /// How many bytes may wait.
+    most_pending: usize,
     begun_at: i64,
     /// The block that is being filled.
     block: Vec<u8>,
@@ -35,10 +39,16 @@ pub(super) struct CheckpointWriter<W> {
 
 impl<W: Write> CheckpointWriter<W> {
     pub(super) fn begin(writer: W, compression: Compression, opening: Opening) -> Self {
+        let (least, most) = PENDING_BITS;
+        let of_all = opening.about_users.saturating_mul(BYTES_OF_USER);
+        let bits = of_all.max(1).ilog2().clamp(least, most);
+        let most_pending = 1 << bits;
+        let pending =
+            usize::try_from(of_all).map_or(most_pending, |of_all| of_all.min(most_pending));
         let mut blocks = BlockWriter {
             writer,
             compression,
-            pending: Vec::new(),
+            pending: Vec::with_capacity(pending),
             packed: Vec::new(),
             checksums: crc32fast::Hasher::new(),
             bytes: 0,
@@ -49,6 +59,7 @@ impl<W: Write> CheckpointWriter<W> {
         blocks.block(Kind::Opening, false, &opening.to_bytes());
         Self {
             blocks,
+            most_pending: most_pending - ROOM_FOR_BLOCK,
             begun_at: opening.begun_at,
             block: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8),
             names: NamesOfBlock::default(),
@@ -70,7 +81,7 @@ impl<W: Write> CheckpointWriter<W> {
 
     /// Whether more can be taken before something is [written](Self::write_out).
     pub(super) fn has_room(&self) -> bool {
-        self.blocks.pending.len() < PENDING_BYTES
+        self.blocks.pending.len() < self.most_pending
     }
 
     /// Gives the blocks that are complete to the writer, if they are worth it.

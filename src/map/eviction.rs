@@ -72,7 +72,10 @@ impl<V> Anchors<V> {
         let Self(queue) = self;
         let queue = queue.get_or_init(|| Box::new(ArrayQueue::new(retention.anchors())));
         let added = queue.push(anchor);
-        debug_assert!(added.is_ok(), "the queue has room for the anchors of a window");
+        debug_assert!(
+            added.is_ok(),
+            "the queue has room for the anchors of a window"
+        );
     }
 
     /// Leaves what is in the queue in memory for good.

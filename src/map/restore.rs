@@ -168,9 +168,7 @@ where
 
     /// Enters a timeline, or keeps it for later if the key is there.
     fn enter(&mut self, key: SmolStr, timeline: Timeline<V>, newest: Revision) {
-        let entered = self
-            .pinned
-            .try_insert(OwnedKey::new(key.clone()), timeline);
+        let entered = self.pinned.try_insert(OwnedKey::new(key.clone()), timeline);
         match entered {
             Ok(_) => self.came += 1,
             Err(occupied) => {

@@ -77,12 +77,7 @@ impl<V> Version<V> {
 impl<V: 'static> Version<V> {
     /// `place` is the sequence with its marks.
     #[inline]
-    fn new(
-        value: V,
-        place: u64,
-        written_at: i64,
-        previous: Option<Shared<Self>>,
-    ) -> Shared<Self> {
+    fn new(value: V, place: u64, written_at: i64, previous: Option<Shared<Self>>) -> Shared<Self> {
         Shared::new(Self {
             value,
             written_at: AtomicI64::new(written_at),

@@ -19,8 +19,9 @@ use crate::sync::{Guard, epochs};
 use crate::versioned::Versioned;
 
 /// About how many keys make a portion, in maps with not too many of them.
-const PORTION: usize = 1 << 17;
-/// Each portion needs a look at every place of the map's table.
+const PORTION: usize = 1 << 19;
+/// Each portion needs a look at every place of the map's table, which takes some 15 ms where
+/// there are a million keys.
 const MOST_PORTIONS: usize = 16;
 /// Of how many keys the chains are walked in step, at the most.
 const MOST_KEYS_TOGETHER: usize = 32;
@@ -62,14 +63,18 @@ where
     ///
     /// The keys are visited in portions. Of each of these, what the visitor has room for is
     /// visited under one pin, and the rest by lookups. The walk holds references to a portion's
-    /// entries or copies of its keys (some 4 MB, or 2 bytes a key in a map of more than two
-    /// million); and copies of at most some thousand versions, or of one key's if these are
-    /// more.
+    /// entries and copies of the keys of those that are left: 16 and 24 bytes for each, at most
+    /// some 20 MB, or 3 bytes a key in a map of more than eight million; and copies of at most
+    /// some thousand versions, or of one key's if these are more.
     pub(crate) fn walk<W: Visitor<V>>(&self, visitor: &mut W) -> Result<(), W::Error> {
+        let portions = (self.len() / PORTION + 1).min(MOST_PORTIONS);
+        self.walk_in(portions, visitor)
+    }
+
+    fn walk_in<W: Visitor<V>>(&self, portions: usize, visitor: &mut W) -> Result<(), W::Error> {
         if !self.usable() {
             return Err(MapError::ThreadEnding.into());
         }
-        let portions = (self.len() / PORTION + 1).min(MOST_PORTIONS);
         let together = VERSIONS_TOGETHER / self.retention.versions();
         let together = usize::try_from(together).unwrap_or(1);
         let mut copies: Vec<Copies<V>> = Vec::new();
@@ -101,10 +106,14 @@ where
     ) -> Result<Vec<SmolStr>, W::Error> {
         let address = |timeline: &Timeline<V>| ptr::from_ref(timeline).addr();
         let pinned = self.timelines.pin();
-        let mut entries: Vec<_> = pinned
-            .iter()
-            .filter(|(_, timeline)| portion_of(address(timeline), portions) == portion)
-            .collect();
+        // An eighth more, as portions are not quite the same.
+        let about = self.len() / portions;
+        let mut entries = Vec::with_capacity(about + about / 8);
+        entries.extend(
+            pinned
+                .iter()
+                .filter(|(_, timeline)| portion_of(address(timeline), portions) == portion),
+        );
         // What was made one after the other often lies side by side.
         entries.sort_unstable_by_key(|(_, timeline)| address(timeline));
         let mut chunks = entries.chunks(copies.len());
@@ -264,4 +273,58 @@ fn portion_of(address: usize, portions: usize) -> usize {
     let spread = (address as u64 >> NEIGHBOURHOOD).wrapping_mul(SPREAD);
     // Not truncated: the result is less than the number of portions.
     ((u128::from(spread) * portions as u128) >> u64::BITS) as usize
+}
+
+#[cfg(all(test, not(attuned_loom)))]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// Takes what it is shown, and has room for so many keys at a time.
+    struct Taken {
+        room: usize,
+        left: usize,
+        keys: HashMap<String, Vec<u64>>,
+    }
+
+    impl Visitor<u64> for Taken {
+        type Error = MapError;
+
+        fn visit(&mut self, kept: Kept<'_, u64>) -> Result<bool, MapError> {
+            let values = kept.versions.iter().map(|version| version.value).collect();
+            let before = self.keys.insert(kept.key.to_owned(), values);
+            assert_eq!(before, None, "{}", kept.key);
+            self.left = self.left.saturating_sub(1);
+            Ok(self.left > 0)
+        }
+
+        fn make_room(&mut self) -> Result<(), MapError> {
+            self.left = self.room;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_key_is_in_one_portion_and_visited_with_or_without_room() {
+        let map = HistoryMap::<u64>::builder().history(2).build().unwrap();
+        for number in 0..3_000 {
+            for value in 0..=number % 3 {
+                map.insert(&number.to_string(), value).unwrap();
+            }
+        }
+        for (portions, room) in [(1, 3_000), (7, 3_000), (1, 10), (7, 100), (3_001, 1)] {
+            let mut taken = Taken {
+                room,
+                left: room,
+                keys: HashMap::new(),
+            };
+            map.walk_in(portions, &mut taken).unwrap();
+            assert_eq!(taken.keys.len(), 3_000);
+            for (key, values) in taken.keys {
+                let history = map.history(&key, 9);
+                assert!(history.iter().map(|entry| entry.value).eq(values));
+            }
+        }
+    }
 }

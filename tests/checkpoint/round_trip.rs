@@ -148,7 +148,7 @@ proptest! {
     }
 }
 
-/// More than one block, and more than one portion of the walk.
+/// Many blocks.
 #[test]
 fn many_users_come_back() {
     let store = with_history(3);

@@ -35,7 +35,10 @@ impl<V: 'static> Timeline<V> {
     ///
     /// No other thread has seen any of it. The insertion into the map, which releases it, is how
     /// others come to it.
-    pub(in crate::map) fn restored<I>(former: FormerVersions<I>, retention: &Retention) -> Option<Self>
+    pub(in crate::map) fn restored<I>(
+        former: FormerVersions<I>,
+        retention: &Retention,
+    ) -> Option<Self>
     where
         I: Iterator<Item = (V, i64)>,
     {
