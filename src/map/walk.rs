@@ -1,7 +1,8 @@
 //! A walk over all keys with all that is kept of them, in portions.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::ptr;
+use std::{ptr, thread};
 
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -14,7 +15,7 @@ use super::revisions::RevisionFloor;
 use super::small_value::Mirroring;
 use super::timeline::Timeline;
 use super::version::Version;
-use super::{HistoryMap, read};
+use super::{DefaultHashBuilder, HistoryMap, read};
 use crate::sync::{Guard, epochs};
 use crate::versioned::Versioned;
 
@@ -82,6 +83,7 @@ where
         for portion in 0..portions {
             let rest = self.visit_pinned((portion, portions), &mut copies, visitor)?;
             visitor.make_room()?;
+            let mut pace = Pace::default();
             for keys in rest.chunks(copies.len()) {
                 {
                     let pinned = self.timelines.pin();
@@ -90,6 +92,7 @@ where
                 }
                 for (key, copied) in keys.iter().zip(&copies) {
                     copied.show(key, visitor)?;
+                    pace.step(STEPS_OF_VERSION * copied.versions.len());
                 }
                 visitor.make_room()?;
             }
@@ -104,30 +107,33 @@ where
         copies: &mut [Copies<V>],
         visitor: &mut W,
     ) -> Result<Vec<SmolStr>, W::Error> {
-        let address = |timeline: &Timeline<V>| ptr::from_ref(timeline).addr();
+        let mut pace = Pace::default();
         let pinned = self.timelines.pin();
-        // An eighth more, as portions are not quite the same.
-        let about = self.len() / portions;
-        let mut entries = Vec::with_capacity(about + about / 8);
-        entries.extend(
-            pinned
-                .iter()
-                .filter(|(_, timeline)| portion_of(address(timeline), portions) == portion),
-        );
-        // What was made one after the other often lies side by side.
-        entries.sort_unstable_by_key(|(_, timeline)| address(timeline));
-        let mut chunks = entries.chunks(copies.len());
-        let mut has_room = true;
-        while has_room && let Some(entries) = chunks.next() {
-            self.copy_together(entries.iter().map(|&(_, timeline)| Some(timeline)), copies);
-            for ((key, _), copied) in entries.iter().zip(&*copies) {
-                has_room &= copied.show(key.text(), visitor)?;
+        let mut neighbourhoods: HashMap<usize, Vec<_>, DefaultHashBuilder> = HashMap::default();
+        for (key, timeline) in pinned.iter() {
+            let neighbourhood = neighbourhood(timeline);
+            if portion_of(neighbourhood, portions) == portion {
+                let neighbours = neighbourhoods.entry(neighbourhood).or_default();
+                neighbours.push((key, timeline));
             }
+            pace.step(1);
         }
-        Ok(chunks
-            .flatten()
-            .map(|(key, _)| key.text().clone())
-            .collect())
+        let mut rest = Vec::new();
+        let mut has_room = true;
+        for mut neighbours in neighbourhoods.into_values() {
+            // What was made one after the other often lies side by side.
+            neighbours.sort_unstable_by_key(|&(_, timeline)| ptr::from_ref(timeline));
+            let mut chunks = neighbours.chunks(copies.len());
+            while has_room && let Some(entries) = chunks.next() {
+                self.copy_together(entries.iter().map(|&(_, timeline)| Some(timeline)), copies);
+                for ((key, _), copied) in entries.iter().zip(&*copies) {
+                    has_room &= copied.show(key.text(), visitor)?;
+                    pace.step(STEPS_OF_VERSION * copied.versions.len());
+                }
+            }
+            rest.extend(chunks.flatten().map(|(key, _)| key.text().clone()));
+        }
+        Ok(rest)
     }
 
     /// Copies what is kept of each of these keys; nothing of one that is gone.
@@ -263,22 +269,48 @@ impl<'g, V: Clone + Send + Sync + 'static> Walk<'g, V> {
     }
 }
 
-/// The portion that a key belongs to for as long as it is there: by the address of its
-/// entry, which the map does not move. To tell it the entry need not be fetched from memory.
-fn portion_of(address: usize, portions: usize) -> usize {
-    /// Addresses that have all but so many bits in common stay together.
-    const NEIGHBOURHOOD: u32 = 16;
-    /// From the golden ratio: it spreads the others.
+/// Has a long walk give way to other threads, every 50 microseconds or so.
+///
+/// Where there are more busy threads than cores, a thread that does not give way keeps its core
+/// for some milliseconds, and those who wait for it notice. Where there is a core for each, it
+/// costs next to nothing.
+#[derive(Default)]
+struct Pace {
+    steps: usize,
+}
+
+/// Of some 10 ns each.
+const STEPS_AT_A_TIME: usize = 1 << 12;
+const STEPS_OF_VERSION: usize = 16;
+
+impl Pace {
+    #[inline]
+    fn step(&mut self, steps: usize) {
+        self.steps += steps;
+        if self.steps >= STEPS_AT_A_TIME {
+            self.steps = 0;
+            thread::yield_now();
+        }
+    }
+}
+
+/// Where the entry of a key is, which the map does not move: entries whose addresses have all but
+/// 16 bits in common are neighbours. To tell it the entry need not be fetched from memory.
+fn neighbourhood<V>(timeline: &Timeline<V>) -> usize {
+    ptr::from_ref(timeline).addr() >> 16
+}
+
+/// The portion that the keys of a neighbourhood belong to.
+fn portion_of(neighbourhood: usize, portions: usize) -> usize {
+    /// From the golden ratio: it spreads them.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let spread = (address as u64 >> NEIGHBOURHOOD).wrapping_mul(SPREAD);
+    let spread = (neighbourhood as u64).wrapping_mul(SPREAD);
     // Not truncated: the result is less than the number of portions.
     ((u128::from(spread) * portions as u128) >> u64::BITS) as usize
 }
 
 #[cfg(all(test, not(attuned_loom)))]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     /// Takes what it is shown, and has room for so many keys at a time.
