@@ -80,7 +80,7 @@ impl<S: BuildHasher + Send + Sync> Checkpointer<S> {
         self
     }
 
-    /// Calls `tell` whenever some 256 KiB to 8 MiB have been written, and at the end, in the
+    /// Calls `tell` whenever some 256 KiB to 32 MiB have been written, and at the end, in the
     /// thread that writes.
     pub fn on_progress(
         mut self,

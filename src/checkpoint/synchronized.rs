@@ -9,10 +9,9 @@ const PORTION: usize = 8 << 20;
 /// A writer to a file. It synchronizes what it has written now and then, so that the system does
 /// not come to have much to do at once, and waits for that.
 ///
-/// The same thread does both. Another one would spare it the wait, but where there are no more
-/// cores than busy threads it takes a core from one of those for milliseconds, again and again:
-/// with two cores, a thread that reads and a checkpoint, the p99.9 of the reads was 12 times as
-/// long.
+/// The same thread does both. Another one would spare it the wait. But with no more cores than busy
+/// threads it takes a core from one of those, again and again: with two cores, a thread that reads
+/// and a checkpoint, the p99.9 of the reads was 12 times as long.
 pub(super) struct Synchronized<'f> {
     file: &'f File,
     /// Bytes written since.

@@ -1,6 +1,5 @@
 //! A walk over all keys with all that is kept of them, in portions.
 
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::{ptr, thread};
 
@@ -15,7 +14,7 @@ use super::revisions::RevisionFloor;
 use super::small_value::Mirroring;
 use super::timeline::Timeline;
 use super::version::Version;
-use super::{DefaultHashBuilder, HistoryMap, read};
+use super::{HistoryMap, read};
 use crate::sync::{Guard, epochs};
 use crate::versioned::Versioned;
 
@@ -24,6 +23,8 @@ const PORTION: usize = 1 << 19;
 /// Each portion needs a look at every place of the map's table, which takes some 15 ms where
 /// there are a million keys.
 const MOST_PORTIONS: usize = 16;
+/// About how many keys of a portion are sorted together: so few that it takes no time at a stretch.
+const NEIGHBOURS: usize = 1 << 9;
 /// Of how many keys the chains are walked in step, at the most.
 const MOST_KEYS_TOGETHER: usize = 32;
 /// About how many versions are copied before they are visited, if a key has not more.
@@ -63,7 +64,7 @@ where
     /// be visited again, as of a later instant than before.
     ///
     /// The keys are visited in portions. Of each of these, what the visitor has room for is
-    /// visited under one pin, and the rest by lookups. The walk holds references to a portion's
+    /// visited under one pin, and the rest by lookups. It [gives way](Pace) to other threads. The walk holds references to a portion's
     /// entries and copies of the keys of those that are left: 16 and 24 bytes for each, at most
     /// some 20 MB, or 3 bytes a key in a map of more than eight million; and copies of at most
     /// some thousand versions, or of one key's if these are more.
@@ -109,18 +110,22 @@ where
     ) -> Result<Vec<SmolStr>, W::Error> {
         let mut pace = Pace::default();
         let pinned = self.timelines.pin();
-        let mut neighbourhoods: HashMap<usize, Vec<_>, DefaultHashBuilder> = HashMap::default();
+        // Nothing but memory depends on how many there are.
+        let count = (self.len() / portions / NEIGHBOURS).max(1);
+        let mut neighbourhoods = Vec::new();
+        // An eighth more, as they are not quite the same.
+        neighbourhoods.resize_with(count, || Vec::with_capacity(NEIGHBOURS + NEIGHBOURS / 8));
         for (key, timeline) in pinned.iter() {
-            let neighbourhood = neighbourhood(timeline);
-            if portion_of(neighbourhood, portions) == portion {
-                let neighbours = neighbourhoods.entry(neighbourhood).or_default();
+            let part = part_of(timeline, portions * count);
+            let here = part.checked_sub(portion * count);
+            if let Some(neighbours) = here.and_then(|at| neighbourhoods.get_mut(at)) {
                 neighbours.push((key, timeline));
             }
             pace.step(1);
         }
         let mut rest = Vec::new();
         let mut has_room = true;
-        for mut neighbours in neighbourhoods.into_values() {
+        for mut neighbours in neighbourhoods {
             // What was made one after the other often lies side by side.
             neighbours.sort_unstable_by_key(|&(_, timeline)| ptr::from_ref(timeline));
             let mut chunks = neighbours.chunks(copies.len());
@@ -294,23 +299,25 @@ impl Pace {
     }
 }
 
-/// Where the entry of a key is, which the map does not move: entries whose addresses have all but
-/// 16 bits in common are neighbours. To tell it the entry need not be fetched from memory.
-fn neighbourhood<V>(timeline: &Timeline<V>) -> usize {
-    ptr::from_ref(timeline).addr() >> 16
-}
-
-/// The portion that the keys of a neighbourhood belong to.
-fn portion_of(neighbourhood: usize, portions: usize) -> usize {
-    /// From the golden ratio: it spreads them.
+/// Of so many parts the one that a key belongs to for as long as it is there: by the address of its
+/// entry, which the map does not move. To tell it the entry need not be fetched from memory.
+///
+/// If each of some parts is divided into as many, every key stays in what was its part.
+fn part_of<V>(timeline: &Timeline<V>, parts: usize) -> usize {
+    /// Addresses that have all but so many bits in common stay together.
+    const NEIGHBOURHOOD: u32 = 16;
+    /// From the golden ratio: it spreads the others.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let spread = (neighbourhood as u64).wrapping_mul(SPREAD);
-    // Not truncated: the result is less than the number of portions.
-    ((u128::from(spread) * portions as u128) >> u64::BITS) as usize
+    let address = ptr::from_ref(timeline).addr() as u64;
+    let spread = (address >> NEIGHBOURHOOD).wrapping_mul(SPREAD);
+    // Not truncated: the result is less than the number of parts.
+    ((u128::from(spread) * parts as u128) >> u64::BITS) as usize
 }
 
 #[cfg(all(test, not(attuned_loom)))]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     /// Takes what it is shown, and has room for so many keys at a time.
