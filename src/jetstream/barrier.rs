@@ -10,9 +10,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time;
 
 use super::error::JetStreamError;
-use super::gaps::{Barrier, Replaced};
+use super::gaps::Barrier;
+use super::kept::Kept;
 use super::link::Link;
-use super::replica::Replica;
 
 /// After one that failed, so that those who ask again do not keep a core busy.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(20);
@@ -76,16 +76,17 @@ impl Barriers {
     }
 
     /// Publishes barriers as they are wanted, and one in each `period` at least.
-    pub async fn serve(&self, link: Arc<Link>, replica: Arc<Replica>, period: Duration) {
+    pub async fn serve(&self, link: Arc<Link>, kept: Kept, period: Duration) {
         loop {
-            // If nobody wants one in this time, it is published for the replica's sake.
+            // If nobody wants one in this time, it is published so that the store knows
+            // how far the log goes.
             let _ = time::timeout(period, self.until_wanted()).await;
             let round = {
                 let mut rounds = self.rounds();
                 rounds.begun += 1;
                 rounds.begun
             };
-            let outcome = barrier(&link, &replica).await;
+            let outcome = kept.barrier(&link).await;
             let failed = outcome.is_err();
             self.done.send_replace(Done { round, outcome });
             if failed {
@@ -105,11 +106,4 @@ impl Barriers {
             self.wanted.notified().await;
         }
     }
-}
-
-async fn barrier(link: &Link, replica: &Replica) -> Result<Barrier, JetStreamError> {
-    let begun = replica.begin_barrier();
-    let acknowledged = link.publish_barrier(None).await?;
-    let barrier = replica.acknowledge(begun, acknowledged.sequence);
-    barrier.map_err(|Replaced| JetStreamError::StreamReplaced)
 }

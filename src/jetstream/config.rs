@@ -27,6 +27,7 @@ pub struct JetStreamStoreBuilder {
     pub(super) slack: usize,
     pub(super) follow: Follow,
     pub(super) capacity: usize,
+    pub(super) cached_users: usize,
     pub(super) prefetch: u32,
     pub(super) marker_lifetime: Duration,
     pub(super) time_to_live: Option<Duration>,
@@ -53,6 +54,20 @@ pub enum Follow {
     /// A user takes the memory of one state, whatever the history is, and a store that
     /// connects gets one message of each.
     Latest,
+    /// No user: for states that are larger than a process should be. Each read through the
+    /// contract asks the log whether what is known of the user is still the last word: one
+    /// round trip if the user is [remembered](JetStreamStoreBuilder::cached_users) and nobody
+    /// has written them meanwhile, else two, and more while others write the user. Reads of
+    /// the past are as in [`Latest`](Self::Latest).
+    ///
+    /// An upsert takes one round trip. A conditional write and a deletion take one if the
+    /// user is remembered, else two. Each watch has a consumer of its own on the servers, and
+    /// a list passes over the last messages of all users. What [`local`](super::Local) reads
+    /// show is said there.
+    ///
+    /// Reads are messages: on a replicated stream, those of one user by many processes
+    /// hinder each other, and conditional writes of the user.
+    Nobody,
 }
 
 /// How the client says who it is.
@@ -96,6 +111,7 @@ impl JetStreamStoreBuilder {
             slack: 64,
             follow: Follow::default(),
             capacity: 0,
+            cached_users: 10_000,
             prefetch: 4_096,
             marker_lifetime: Duration::from_secs(24 * 60 * 60),
             time_to_live: None,
@@ -157,6 +173,18 @@ impl JetStreamStoreBuilder {
     /// [`MemoryStoreBuilder::capacity`](crate::MemoryStoreBuilder::capacity).
     pub fn capacity(mut self, users: usize) -> Self {
         self.capacity = users;
+        self
+    }
+
+    /// How many users a store remembers that [follows nobody](Follow::Nobody): 1 to
+    /// [`MAX_CAPACITY`]. Default: 10,000. Other stores ignore it.
+    ///
+    /// When there is no room, it forgets a user who was not used since it last looked for one
+    /// to forget. A user takes the memory of the latest state and some 250 bytes; those count,
+    /// too, who are remembered not to be there. Hashes divide the room into up to 16 parts, so
+    /// a little of it can stay empty.
+    pub fn cached_users(mut self, users: usize) -> Self {
+        self.cached_users = users;
         self
     }
 
@@ -325,6 +353,9 @@ impl JetStreamStoreBuilder {
             return Err(ConfigError::CapacityTooLarge { requested, max }.into());
         }
         let invalid = |setting, rule| Err(ConnectError::InvalidSetting { setting, rule });
+        if !(1..=MAX_CAPACITY).contains(&self.cached_users) {
+            return invalid("cached_users", "1 to MAX_CAPACITY");
+        }
         if let Some(time) = self.time_to_live
             && !(Duration::from_millis(1)..=MAX_TIME_TO_LIVE).contains(&time)
         {

@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{self, Instant};
 
 use super::barrier::Barriers;
-use super::config::{Auth, JetStreamStoreBuilder};
+use super::config::{Auth, Follow, JetStreamStoreBuilder};
 use super::counts::Counts;
 use super::error::{ConnectError, JetStreamError};
 use super::expiry::LogClock;
 use super::follow::Follower;
 use super::gaps::Gaps;
+use super::hot::HotUsers;
+use super::kept::Kept;
 use super::link::Link;
 use super::message::Subjects;
 use super::own::OwnWrites;
@@ -29,11 +32,6 @@ use super::{Core, JetStreamStore, Shared, StreamDifference, tls};
 /// lifetimes of single messages, and with batched direct gets.
 const NEEDED_VERSION: (i64, i64, i64) = (2, 11, 0);
 const NEEDED: &str = "2.11.0";
-
-/// A barrier is published now and then also if nobody reads, so that the replica knows that
-/// it is abreast: at least so many times in the time that it may be away.
-const BARRIERS_IN_LONGEST_AWAY: u32 = 4;
-const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -54,7 +52,7 @@ pub(super) async fn connect(
         });
     }
 
-    let own_writes = Arc::new(OwnWrites::new());
+    let own_writes = OwnWrites::new();
     let messages = builder.messages_of_user();
     let subjects = Subjects::new(&builder.stream, own_writes.process());
     let stream = builder.stream.clone();
@@ -73,16 +71,7 @@ pub(super) async fn connect(
         });
     }
 
-    let longest_away = builder.marker_lifetime / 2;
-    let replica = Arc::new(Replica::new(
-        builder.replica_history(),
-        builder.capacity,
-        Gaps::new(longest_away),
-        Removed::new(builder.marker_lifetime),
-        LogClock::new(builder.time_to_live),
-        Arc::clone(&own_writes),
-    )?);
-    let store = start(&builder, link, replica, own_writes, connections);
+    let store = start(&builder, link, own_writes, connections)?;
     let caught_up = catch_up(&store.0.core, builder.connect_timeout).await;
     caught_up.map_err(|error| stream_error(error, &refused))?;
     Ok(store)
@@ -91,41 +80,37 @@ pub(super) async fn connect(
 fn start(
     builder: &JetStreamStoreBuilder,
     link: Arc<Link>,
-    replica: Arc<Replica>,
-    own_writes: Arc<OwnWrites>,
+    own_writes: OwnWrites,
     connections: watch::Receiver<u64>,
-) -> JetStreamStore {
-    let counts = Arc::new(Counts::default());
-    let barriers = Arc::new(Barriers::new());
-    let follower = Follower {
-        link: Arc::clone(&link),
-        replica: Arc::clone(&replica),
-        own_writes: Arc::clone(&own_writes),
-        counts: Arc::clone(&counts),
-        connections,
-        prefetch: builder.prefetch.into(),
-        follow: builder.follow,
-        created: None,
+) -> Result<JetStreamStore, ConnectError> {
+    let own_writes = Arc::new(own_writes);
+    let clock = Arc::new(LogClock::new(builder.time_to_live));
+    let kept = match builder.follow {
+        Follow::Nobody => Kept::Hot(Arc::new(HotUsers::new(builder.cached_users))),
+        Follow::Histories | Follow::Latest => Kept::All(Arc::new(Replica::new(
+            builder.replica_history(),
+            builder.capacity,
+            Gaps::new(builder.marker_lifetime / 2),
+            Removed::new(builder.marker_lifetime),
+            Arc::clone(&clock),
+            Arc::clone(&own_writes),
+        )?)),
     };
-    let serve = {
-        let (barriers, link, replica) = (barriers.clone(), link.clone(), replica.clone());
-        let longest_away = builder.marker_lifetime / 2;
-        let period = (longest_away / BARRIERS_IN_LONGEST_AWAY).min(LONGEST_PERIOD);
-        async move { barriers.serve(link, replica, period).await }
-    };
-    let mut tasks = vec![
-        tokio::spawn(follower.run()).abort_handle(),
-        tokio::spawn(serve).abort_handle(),
-    ];
+    let (alive, is_alive) = watch::channel(());
     let core = Arc::new(Core {
         link,
-        replica,
-        barriers,
+        kept,
+        clock,
+        barriers: Arc::new(Barriers::new()),
         own_writes,
-        counts,
+        counts: Arc::new(Counts::default()),
         single_flight: SingleFlight::default(),
         history: builder.history,
+        replicas: builder.replicas,
         follow: builder.follow,
+        prefetch: builder.prefetch.into(),
+        connections,
+        alive: is_alive,
         marker_lifetime: builder.marker_lifetime,
         operation_timeout: builder.operation_timeout,
         user_id_field: builder.user_id_field,
@@ -133,11 +118,47 @@ fn start(
         begun: Instant::now(),
         lagged_at: AtomicU64::new(0),
     });
-    if let Some(time_to_live) = builder.time_to_live {
-        let sweep = Arc::clone(&core).sweep(time_to_live);
+    let tasks = tasks(&core, builder.time_to_live);
+    let _alive = alive;
+    Ok(JetStreamStore(Arc::new(Shared {
+        core,
+        tasks,
+        _alive,
+    })))
+}
+
+/// What goes on as long as the store is there.
+fn tasks(core: &Arc<Core>, time_to_live: Option<Duration>) -> Vec<AbortHandle> {
+    let mut tasks = Vec::new();
+    match &core.kept {
+        Kept::All(replica) => {
+            let follower = Follower {
+                link: Arc::clone(&core.link),
+                replica: Arc::clone(replica),
+                own_writes: Arc::clone(&core.own_writes),
+                counts: Arc::clone(&core.counts),
+                connections: core.connections.clone(),
+                prefetch: core.prefetch,
+                follow: core.follow,
+                created: None,
+            };
+            tasks.push(tokio::spawn(follower.run()).abort_handle());
+        }
+        Kept::Hot(hot) => {
+            let link = Arc::clone(&core.link);
+            let compare = Arc::clone(hot).compare_streams(link);
+            tasks.push(tokio::spawn(compare).abort_handle());
+        }
+    }
+    let (barriers, link, kept) = (core.barriers.clone(), core.link.clone(), core.kept.clone());
+    let period = core.barrier_period();
+    let serve = async move { barriers.serve(link, kept, period).await };
+    tasks.push(tokio::spawn(serve).abort_handle());
+    if let Some(time_to_live) = time_to_live {
+        let sweep = Arc::clone(core).sweep(time_to_live);
         tasks.push(tokio::spawn(sweep).abort_handle());
     }
-    JetStreamStore(Arc::new(Shared { core, tasks }))
+    tasks
 }
 
 async fn in_time<T>(
@@ -235,14 +256,18 @@ async fn create_or_check(
 /// Waits until all is applied that was in the log when this began, as long as it goes on.
 async fn catch_up(core: &Core, longest_standstill: Duration) -> Result<(), JetStreamError> {
     let barrier = core.barrier(Instant::now() + longest_standstill).await?;
+    let Kept::All(replica) = &core.kept else {
+        return match core.clock.has_time_to_live() {
+            true => core.set_clock().await,
+            false => Ok(()),
+        };
+    };
     loop {
-        let before = core.replica.applied();
-        let Some(told) = core.replica.when_applied(barrier.sequence) else {
+        let before = replica.applied();
+        let Some(told) = replica.when_applied(barrier.sequence) else {
             return Ok(());
         };
-        if time::timeout(longest_standstill, told).await.is_err()
-            && core.replica.applied() == before
-        {
+        if time::timeout(longest_standstill, told).await.is_err() && replica.applied() == before {
             return Err(JetStreamError::ReplicaBehind);
         }
     }

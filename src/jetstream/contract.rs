@@ -8,6 +8,7 @@ use tracing::{Instrument, Span};
 
 use super::error::JetStreamError;
 use super::message::Entry;
+use super::seen::Wanted;
 use super::{Core, JetStreamStore};
 use crate::memory::spans;
 use crate::range::{AsOf, VersionRange};
@@ -29,7 +30,7 @@ impl StateStore for JetStreamStore {
     }
 
     async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
-        let latest = self.0.core.latest(user_id).await?;
+        let latest = self.0.core.latest(user_id, Wanted::State).await?;
         Ok(latest.map(|latest| latest.value))
     }
 
@@ -37,7 +38,7 @@ impl StateStore for JetStreamStore {
         &self,
         user_id: &str,
     ) -> Result<Option<Versioned<StateSnapshot>>> {
-        self.0.core.latest(user_id).await
+        self.0.core.latest(user_id, Wanted::Version).await
     }
 
     async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
@@ -99,7 +100,8 @@ impl StateStore for JetStreamStore {
             if limit == 0 {
                 return Ok(Vec::new());
             }
-            let seen = core.see_history(user_id, limit, core.deadline()).await?;
+            let wanted = Wanted::Entries(limit);
+            let seen = core.see(user_id, wanted, core.deadline()).await?;
             let entries = seen.entries.into_iter();
             entries
                 .map(|entry| core.snapshot(user_id, entry).map(|entry| entry.value))
@@ -150,7 +152,8 @@ impl StateStore for JetStreamStore {
             if entries == 0 {
                 return Ok(Vec::new());
             }
-            let seen = core.see_history(user_id, entries, core.deadline()).await?;
+            let wanted = Wanted::Entries(entries);
+            let seen = core.see(user_id, wanted, core.deadline()).await?;
             let known = |entry: &Entry| (Revision::from(entry.revision), entry.written_at);
             let picked = range.pick(seen.entries, known).into_iter();
             picked.map(|entry| core.snapshot(user_id, entry)).collect()
@@ -166,9 +169,8 @@ impl StateStore for JetStreamStore {
         let core = &self.0.core;
         let read = async {
             validate_user_id(user_id)?;
-            let seen = core
-                .see_history(user_id, core.kept(), core.deadline())
-                .await?;
+            let wanted = Wanted::Entries(core.kept());
+            let seen = core.see(user_id, wanted, core.deadline()).await?;
             let oldest = seen.entries.last().map_or(1, |oldest| oldest.number);
             let was_there = |entry: &Entry| entry.written_at <= time.as_unix_ms();
             match seen.entries.into_iter().find(was_there) {
@@ -198,14 +200,15 @@ impl StateStore for JetStreamStore {
         observe(spans::watch_all(), self.0.core.watch_all(), |_, _| {}).await
     }
 
-    /// A round trip through the log and back into the replica, within
+    /// A round trip through the log and back into the replica, if there is one, within
     /// [`operation_timeout`](super::JetStreamStoreBuilder::operation_timeout).
     async fn health_check(&self) -> Result<()> {
         let core = &self.0.core;
         let check = async {
             let deadline = core.deadline();
             let barrier = core.barrier(deadline).await?;
-            match core.replica.when_applied(barrier.sequence) {
+            let replica = core.replica();
+            match replica.and_then(|replica| replica.when_applied(barrier.sequence)) {
                 Some(told) => match time::timeout_at(deadline, told).await {
                     Ok(_) => Ok(()),
                     Err(_) => Err(JetStreamError::ReplicaBehind.into()),
@@ -223,10 +226,14 @@ impl Core {
         self.history.unwrap_or(1)
     }
 
-    async fn latest(&self, user_id: &str) -> Result<Option<Versioned<StateSnapshot>>> {
+    async fn latest(
+        &self,
+        user_id: &str,
+        wanted: Wanted,
+    ) -> Result<Option<Versioned<StateSnapshot>>> {
         let read = async {
             validate_user_id(user_id)?;
-            let seen = self.see(user_id, 1, self.deadline()).await?;
+            let seen = self.see(user_id, wanted, self.deadline()).await?;
             let latest = seen.entries.into_iter().next();
             latest
                 .map(|latest| self.snapshot(user_id, latest))
@@ -242,6 +249,7 @@ impl Core {
     /// An entry of a user, as the contract gives it.
     fn snapshot(&self, user_id: &str, entry: Entry) -> Result<Versioned<StateSnapshot>> {
         let Some(state) = entry.state else {
+            self.counts.unreadable();
             let unreadable = JetStreamError::Unreadable {
                 subject: self.link.subjects().of_user(user_id),
                 sequence: entry.revision,

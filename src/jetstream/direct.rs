@@ -5,11 +5,12 @@
 use async_nats::{HeaderMap, Message, Request};
 use futures_util::StreamExt;
 use serde_json::json;
+use smol_str::SmolStr;
 use tokio::time;
 
 use super::error::JetStreamError;
-use super::link::Link;
-use super::message::{Content, Entry};
+use super::link::{EXPECTED_SEQUENCE, Link};
+use super::message::{Content, Entry, write_id};
 use super::seen::Seen;
 
 const NOT_FOUND: u16 = 404;
@@ -23,24 +24,36 @@ impl Link {
     /// The last message of a user.
     pub(super) async fn get_last(&self, user_id: &str) -> Result<Seen, JetStreamError> {
         let subject = self.subjects().of_user(user_id);
-        let get = format!("$JS.API.DIRECT.GET.{}.{subject}", self.stream());
-        let message = self.request(get, Request::new()).await?;
-        let mut seen = Seen::default();
-        match message.status.map(|status| status.as_u16()) {
-            None => seen.fold(user_id, &message, 1)?,
-            Some(NOT_FOUND) => {}
-            Some(status) => return Err(unexpected(status, &message)),
+        match self.get_last_of(&subject).await? {
+            Some(message) => Ok(Seen::of(vec![Stored::read(user_id, &message)?], 1)),
+            None => Ok(Seen::default()),
         }
-        Ok(seen)
     }
 
-    /// The newest messages of a user, all in one round trip; `None` if so many came meanwhile
-    /// that the answer does not go to the end, and may have holes.
-    pub(super) async fn get_history(
+    /// The time of the last barrier of this process, by the clock of the server that took it;
+    /// `None` if there is none.
+    pub(super) async fn time_of_barrier(&self) -> Result<Option<i64>, JetStreamError> {
+        let barrier = self.get_last_of(&self.subjects().barrier).await?;
+        let position = barrier.and_then(|message| position(message.headers.as_ref()?));
+        Ok(position.map(|(_, written_at)| written_at))
+    }
+
+    async fn get_last_of(&self, subject: &str) -> Result<Option<Message>, JetStreamError> {
+        let get = format!("$JS.API.DIRECT.GET.{}.{subject}", self.stream());
+        let message = self.request(get, Request::new()).await?;
+        match message.status.map(|status| status.as_u16()) {
+            None => Ok(Some(message)),
+            Some(NOT_FOUND) => Ok(None),
+            Some(status) => Err(unexpected(status, &message)),
+        }
+    }
+
+    /// All messages of a user that the stream has, oldest first, in one round trip; `None` if
+    /// so many came meanwhile that the answer does not go to the end, and may have holes.
+    pub(super) async fn get_messages(
         &self,
         user_id: &str,
-        entries: usize,
-    ) -> Result<Option<Seen>, JetStreamError> {
+    ) -> Result<Option<Vec<Stored>>, JetStreamError> {
         if !self.is_connected() {
             return Err(JetStreamError::Disconnected);
         }
@@ -55,19 +68,17 @@ impl Link {
         let sent = client.publish_with_reply(get, inbox, body.to_string().into());
         sent.await.map_err(JetStreamError::client)?;
 
-        let mut seen = Seen::default();
-        let mut count = 0;
+        let mut stored = Vec::new();
         loop {
             let next = time::timeout(self.request_timeout(), messages.next()).await;
             let message = next
                 .map_err(|_| JetStreamError::TimedOut)?
                 .ok_or(JetStreamError::Disconnected)?;
             match message.status.map(|status| status.as_u16()) {
-                None => {
-                    seen.fold(user_id, &message, entries)?;
-                    count += 1;
+                None => stored.push(Stored::read(user_id, &message)?),
+                Some(END_OF_BATCH | NOT_FOUND) => {
+                    return Ok((stored.len() < batch).then_some(stored));
                 }
-                Some(END_OF_BATCH | NOT_FOUND) => return Ok((count < batch).then_some(seen)),
                 Some(503) => return Err(JetStreamError::NoResponders),
                 Some(status) => return Err(unexpected(status, &message)),
             }
@@ -82,40 +93,74 @@ fn unexpected(status: u16, message: &Message) -> JetStreamError {
     }
 }
 
-impl Seen {
-    /// Takes in the next newer message of the user.
-    fn fold(
-        &mut self,
-        user_id: &str,
-        message: &Message,
-        entries: usize,
-    ) -> Result<(), JetStreamError> {
+/// A message of a user, as it lies in the stream.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub sequence: u64,
+    pub written_at: i64,
+    pub content: Content,
+    /// The id of the write, if a store has made it.
+    pub id: Option<SmolStr>,
+    /// Which sequence of the user's last message it was conditional on: there is nothing
+    /// between that one and this.
+    pub expected: Option<u64>,
+}
+
+impl Stored {
+    fn read(user_id: &str, message: &Message) -> Result<Self, JetStreamError> {
         let headers = message.headers.as_ref();
         let malformed = || JetStreamError::Refused {
             code: 0,
             description: "a message came without its sequence and time".to_owned(),
         };
-        let (revision, written_at) = headers.and_then(position).ok_or_else(malformed)?;
-        self.last = revision;
-        let state = match Content::read(user_id, headers, &message.payload) {
-            Content::Removal(_) => {
-                self.entries.clear();
-                return Ok(());
-            }
+        let (sequence, written_at) = headers.and_then(position).ok_or_else(malformed)?;
+        let header = |name| headers.and_then(|headers| headers.get(name));
+        let expected = header(EXPECTED_SEQUENCE).and_then(|expected| expected.as_str().parse().ok());
+        Ok(Self {
+            sequence,
+            written_at,
+            content: Content::read(user_id, headers, &message.payload),
+            id: headers.and_then(write_id).map(SmolStr::new),
+            expected,
+        })
+    }
+
+    pub fn is_removal(&self) -> bool {
+        matches!(self.content, Content::Removal(_))
+    }
+}
+
+impl Seen {
+    /// What these messages of a user, oldest first, say of them, with so many entries.
+    pub(super) fn of(messages: Vec<Stored>, entries: usize) -> Self {
+        let mut seen = Self::default();
+        for message in messages {
+            seen.fold(message);
+        }
+        seen.entries.reverse();
+        seen.entries.truncate(entries.max(1));
+        seen
+    }
+
+    /// Takes in the next newer message of the user, as the last entry.
+    fn fold(&mut self, message: Stored) {
+        self.last = message.sequence;
+        let state = match message.content {
+            Content::Removal(_) => return self.entries.clear(),
             Content::State(state) => Some(state),
             Content::Unreadable => None,
         };
-        let before = self.entries.first();
+        let before = self.entries.last();
         let entry = Entry {
-            revision,
+            revision: message.sequence,
             // The clock of another server may be behind.
-            written_at: before.map_or(written_at, |before| written_at.max(before.written_at)),
+            written_at: before.map_or(message.written_at, |before| {
+                message.written_at.max(before.written_at)
+            }),
             number: before.map_or(0, |before| before.number) + 1,
             state,
         };
-        self.entries.insert(0, entry);
-        self.entries.truncate(entries.max(1));
-        Ok(())
+        self.entries.push(entry);
     }
 }
 

@@ -114,6 +114,11 @@ impl JetStreamError {
         )
     }
 
+    /// Whether the server could not tell, because another write of the user is under way there.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Refused { code: 10164, .. })
+    }
+
     /// Whether a message with the same id is under way on the server.
     pub(super) fn is_in_process(&self) -> bool {
         matches!(self, Self::Refused { code: 10158, .. })

@@ -4,11 +4,13 @@
 //! client's core: the exact error codes, conditions on another subject than that of the
 //! message, batched direct gets, and consumers whose loop is the store's own.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind};
 use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,7 +18,8 @@ use serde_json::Value;
 use super::error::JetStreamError;
 use super::message::Subjects;
 
-const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+/// Says which sequence the last message of the subject must have.
+pub(super) const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
 /// A barrier serves once. It is removed after this time, also if its process has died.
@@ -130,6 +133,34 @@ impl Link {
         self.publish(subject, headers, payload).await
     }
 
+    /// Publishes a message of a user as [`publish_to_user`](Self::publish_to_user) does, and
+    /// returns what each server has answered that took itself for the leader; the one that is
+    /// the leader among them.
+    ///
+    /// A barrier that is published behind the message tells when its answer must have come.
+    pub async fn publish_to_all_leaders(
+        &self,
+        user_id: &str,
+        mut headers: HeaderMap,
+        payload: Bytes,
+        expected: u64,
+    ) -> Result<Vec<Result<Ack, JetStreamError>>, JetStreamError> {
+        headers.insert(EXPECTED_SEQUENCE, expected.to_string().as_str());
+        let (subject, inbox) = (self.subjects.of_user(user_id), self.client.new_inbox());
+        let subscribed = self.client.subscribe(inbox.clone()).await;
+        let mut answers = subscribed.map_err(JetStreamError::client)?;
+        let client = &self.client;
+        let sent = client.publish_with_reply_and_headers(subject, inbox, headers, payload);
+        sent.await.map_err(JetStreamError::client)?;
+        // On the same connection, so that each server gets it later, and answers it later.
+        self.publish_barrier(None).await?;
+        let mut all = Vec::new();
+        while let Some(Some(answer)) = answers.next().now_or_never() {
+            all.push(acknowledgement(&answer));
+        }
+        Ok(all)
+    }
+
     /// Publishes a barrier of this process, if the condition holds.
     pub async fn publish_barrier(
         &self,
@@ -157,15 +188,7 @@ impl Link {
             return Err(JetStreamError::MessageTooLarge { bytes, max });
         }
         let request = Request::new().headers(headers).payload(payload);
-        let reply = self.request(subject, request).await?;
-        match serde_json::from_slice(&reply.payload).map_err(JetStreamError::client)? {
-            Acknowledgement {
-                error: Some(error), ..
-            } => Err(error.into()),
-            // Somebody answers who is no stream.
-            Acknowledgement { seq: 0, .. } => Err(JetStreamError::NoResponders),
-            Acknowledgement { seq, .. } => Ok(Ack { sequence: seq }),
-        }
+        acknowledgement(&self.request(subject, request).await?)
     }
 
     /// A request to the API.
@@ -208,8 +231,25 @@ impl Link {
         })
     }
 
+    /// How many connections were made.
+    pub fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+}
+
+/// What a server says to a message that was published.
+fn acknowledgement(reply: &Message) -> Result<Ack, JetStreamError> {
+    match serde_json::from_slice(&reply.payload).map_err(JetStreamError::client)? {
+        Acknowledgement {
+            error: Some(error), ..
+        } => Err(error.into()),
+        // Somebody answers who is no stream.
+        Acknowledgement { seq: 0, .. } => Err(JetStreamError::NoResponders),
+        Acknowledgement { seq, .. } => Ok(Ack { sequence: seq }),
     }
 }
 

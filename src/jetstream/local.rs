@@ -3,9 +3,12 @@
 use std::fmt;
 
 use super::Core;
+use super::hot::Known;
+use super::kept::Kept;
 use super::message::Entry;
 use crate::revision::Revision;
-use crate::snapshot::State;
+use crate::snapshot::{State, validate_user_id};
+use crate::store::Result;
 use crate::versioned::Versioned;
 
 /// Reads of what this process has seen of the stream: from memory, without waiting. Made by
@@ -29,6 +32,19 @@ use crate::versioned::Versioned;
 ///
 /// A user whose [time to live](super::JetStreamStoreBuilder::time_to_live) is over is not
 /// shown. A message that is no snapshot of its user is left out.
+///
+/// # In a store that follows nobody
+///
+/// With [`Follow::Nobody`](crate::Follow::Nobody) these reads show the users whom the process
+/// remembers: those whom it has read or written lately. `None` then means, too, that nothing
+/// is remembered; [`as_of`](Self::as_of) tells which, and
+/// [`get_or_fetch`](Self::get_or_fetch) asks a server. They take a lock for a moment.
+///
+/// What is remembered of a user does not go back, and has the process's own writes, **as long
+/// as the user is remembered**. Others' writes come to it only when a read through the
+/// contract finds them. What was forgotten and fetched again can be older than what was shown
+/// before. Until this process has read it through the contract, `written_at` of what it has
+/// written itself is by its own clock.
 #[derive(Clone, Copy)]
 pub struct Local<'s> {
     core: &'s Core,
@@ -41,35 +57,86 @@ impl<'s> Local<'s> {
 
     /// Whether the time to live of a user with this latest entry goes on.
     fn is_there(&self, latest: &Entry) -> bool {
-        !self.core.replica.clock().is_over(latest)
+        !self.core.clock.is_over(latest)
     }
 
-    fn latest(&self, user_id: &str) -> Option<Entry> {
-        let latest = self.core.replica.users().get(user_id)?;
-        self.is_there(&latest).then_some(latest)
+    /// Calls `read` with the latest entry of a user.
+    fn with_entry<R>(&self, user_id: &str, read: impl FnOnce(&Entry) -> R) -> Option<R> {
+        let read = |latest: &Entry| self.is_there(latest).then(|| read(latest));
+        match &self.core.kept {
+            Kept::All(replica) => replica.users().with(user_id, read)?,
+            Kept::Hot(hot) => read(hot.get(user_id)?.seen.entries.first()?),
+        }
     }
 
     /// The latest state of a user, or `None` if there is none. As
     /// [`MemoryStore::get`](crate::MemoryStore::get): never blocks; allocates nothing.
     #[must_use]
     pub fn get(&self, user_id: &str) -> Option<State> {
-        self.latest(user_id)?.state
+        self.with_entry(user_id, |latest| latest.state.clone())?
     }
 
     /// Calls `read` with the latest state of a user, if there is one. As
     /// [`MemoryStore::with`](crate::MemoryStore::with).
     pub fn with<R>(&self, user_id: &str, read: impl FnOnce(&State) -> R) -> Option<R> {
-        let users = self.core.replica.users();
-        users.with(user_id, |entry| {
-            let there = self.is_there(entry).then_some(entry)?;
-            there.state.as_ref().map(read)
-        })?
+        self.with_entry(user_id, |latest| latest.state.as_ref().map(read))?
     }
 
     /// The latest state of a user with its revision and the time of its write.
     #[must_use]
     pub fn get_versioned(&self, user_id: &str) -> Option<Versioned<State>> {
-        self.latest(user_id)?.into_versioned()
+        let latest = self.with_entry(user_id, Entry::clone)?;
+        latest.into_versioned()
+    }
+
+    /// The latest state of a user: from memory if this process has something of the user,
+    /// else by one request to whichever server answers, whose answer is then remembered. So
+    /// it can be of use only in a store that [follows nobody](crate::Follow::Nobody); in
+    /// others it is [`get_versioned`](Self::get_versioned).
+    ///
+    /// What a server answers may be old, too: a moment as a rule, and longer if that server
+    /// is cut off from the others.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InvalidUserId`](crate::StoreError::InvalidUserId);
+    /// [`StoreError::Unavailable`](crate::StoreError::Unavailable) if no server answers.
+    ///
+    /// ```no_run
+    /// # async fn read(store: attuned_store::JetStreamStore) -> attuned_store::Result<()> {
+    /// if let Some(ada) = store.local().get_or_fetch("ada").await? {
+    ///     println!("{} as of {}", ada.value.get_axis("warmth"), ada.revision);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn get_or_fetch(&self, user_id: &str) -> Result<Option<Versioned<State>>> {
+        validate_user_id(user_id)?;
+        let core = self.core;
+        if let Kept::Hot(hot) = &core.kept
+            && hot.get(user_id).is_none()
+        {
+            let epoch = hot.epoch();
+            let seen = core.last_at_any_server(user_id, core.deadline()).await?;
+            hot.put(epoch, user_id, Known::told(seen.last, seen.clone()));
+            let latest = seen.entries.into_iter().next();
+            let latest = latest.filter(|latest| self.is_there(latest));
+            return Ok(latest.and_then(Entry::into_versioned));
+        }
+        Ok(self.get_versioned(user_id))
+    }
+
+    /// The place in the log of which the other reads of this user are, as a sequence of the
+    /// stream: each write with a revision up to it has been seen, or one that came after it.
+    /// `None` if nothing is known of the user, which happens only in a store that
+    /// [follows nobody](crate::Follow::Nobody). Takes a lock for a moment.
+    #[must_use]
+    pub fn as_of(&self, user_id: &str) -> Option<Revision> {
+        let sequence = match &self.core.kept {
+            Kept::All(replica) => replica.applied(),
+            Kept::Hot(hot) => hot.get(user_id)?.as_of(),
+        };
+        Some(Revision::from(sequence))
     }
 
     /// The newest states of a user, newest first, the latest included: at most `limit`, and
@@ -80,32 +147,42 @@ impl<'s> Local<'s> {
         if self.core.history.is_none() {
             return Vec::new();
         }
-        let entries = self.core.replica.users().history(user_id, limit);
-        if entries
-            .first()
-            .is_none_or(|latest| !self.is_there(&latest.value))
-        {
+        let entries: Vec<Entry> = match &self.core.kept {
+            Kept::All(replica) => {
+                let entries = replica.users().history(user_id, limit);
+                entries.into_iter().map(|entry| entry.value).collect()
+            }
+            Kept::Hot(hot) => {
+                let known = hot.get(user_id);
+                let entries = known.map_or_else(Vec::new, |known| known.seen.entries.clone());
+                entries.into_iter().take(limit).collect()
+            }
+        };
+        if entries.first().is_none_or(|latest| !self.is_there(latest)) {
             return Vec::new();
         }
-        let entries = entries.into_iter().map(|entry| entry.value);
+        let entries = entries.into_iter();
         entries.filter_map(Entry::into_versioned).collect()
     }
 
     /// Whether there is something of the user. Never blocks; allocates nothing.
     #[must_use]
     pub fn contains(&self, user_id: &str) -> bool {
-        let users = self.core.replica.users();
-        users.with(user_id, |entry| self.is_there(entry)) == Some(true)
+        self.with_entry(user_id, |_| ()).is_some()
     }
 
     /// How many users there are, with those whose time to live is over and who were not
-    /// taken out yet.
+    /// taken out yet. In a store that [follows nobody](crate::Follow::Nobody): of how many
+    /// something is remembered, those included who are known not to be there.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.core.replica.users().len()
+        match &self.core.kept {
+            Kept::All(replica) => replica.users().len(),
+            Kept::Hot(hot) => hot.len(),
+        }
     }
 
-    /// Whether there are no users.
+    /// Whether [`len`](Self::len) is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -114,13 +191,21 @@ impl<'s> Local<'s> {
     /// Calls `visit` with each user's id and latest state, in no order. As
     /// [`MemoryStore::for_each`](crate::MemoryStore::for_each).
     pub fn for_each(&self, mut visit: impl FnMut(&str, &State)) {
-        self.core.replica.users().for_each(|user_id, entry| {
-            if let Some(state) = &entry.state
-                && self.is_there(entry)
+        let mut visit = |user_id: &str, latest: &Entry| {
+            if let Some(state) = &latest.state
+                && self.is_there(latest)
             {
                 visit(user_id, state);
             }
-        });
+        };
+        match &self.core.kept {
+            Kept::All(replica) => replica.users().for_each(|id, latest| visit(id, latest)),
+            Kept::Hot(hot) => hot.for_each(|id, known| {
+                if let Some(latest) = known.seen.entries.first() {
+                    visit(id, latest);
+                }
+            }),
+        }
     }
 }
 

@@ -90,6 +90,18 @@ impl Content {
     }
 }
 
+/// The id of the write that a message is of, if a store has made it.
+pub(super) fn write_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get(WRITE_ID).or_else(|| headers.get(MESSAGE_ID))?;
+    Some(id.as_str())
+}
+
+/// Whether a message that came without its payload has none.
+pub(super) fn has_no_payload(headers: Option<&HeaderMap>) -> bool {
+    let size = headers.and_then(|headers| headers.get("Nats-Msg-Size"));
+    size.is_some_and(|size| size.as_str() == "0")
+}
+
 fn cause(headers: Option<&HeaderMap>) -> RemovalCause {
     let is = |name: &str, value: &str| {
         let found = headers.and_then(|headers| headers.get(name));

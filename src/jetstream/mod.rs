@@ -3,6 +3,7 @@
 mod barrier;
 mod config;
 mod connect;
+mod consumer;
 mod contract;
 mod counts;
 mod direct;
@@ -10,6 +11,8 @@ mod error;
 mod expiry;
 mod follow;
 mod gaps;
+mod hot;
+mod kept;
 mod link;
 mod listing;
 mod local;
@@ -19,11 +22,14 @@ mod own;
 mod read;
 mod removed;
 mod replica;
+mod scan;
 mod seen;
+mod settle;
 mod stream;
 mod tls;
 mod validated;
 mod watching;
+mod watching_log;
 mod write;
 
 use std::fmt;
@@ -31,11 +37,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::barrier::Barriers;
 use self::counts::Counts;
+use self::expiry::LogClock;
+use self::hot::HotUsers;
+use self::kept::Kept;
 use self::link::Link;
 use self::own::OwnWrites;
 use self::replica::Replica;
@@ -94,6 +104,8 @@ pub struct JetStreamStore(Arc<Shared>);
 struct Shared {
     core: Arc<Core>,
     tasks: Vec<AbortHandle>,
+    /// Dropped with it, which whoever still has the core is told.
+    _alive: watch::Sender<()>,
 }
 
 impl Drop for Shared {
@@ -104,17 +116,31 @@ impl Drop for Shared {
     }
 }
 
+/// A barrier is published now and then also if nobody reads, so that a follower knows that it
+/// is abreast: at least so many times in the time that it may be away.
+const BARRIERS_IN_LONGEST_AWAY: u32 = 4;
+const LONGEST_PERIOD: Duration = Duration::from_secs(60);
+
 /// What the operations work with.
 struct Core {
     link: Arc<Link>,
-    replica: Arc<Replica>,
+    kept: Kept,
+    clock: Arc<LogClock>,
     barriers: Arc<Barriers>,
     own_writes: Arc<OwnWrites>,
     counts: Arc<Counts>,
     single_flight: SingleFlight,
     /// How many entries a history has; `None` if none is kept.
     history: Option<usize>,
+    /// On how many servers the stream is.
+    replicas: usize,
     follow: Follow,
+    /// How many messages of the log are asked for in advance.
+    prefetch: u64,
+    /// Changes with each connection that is made.
+    connections: watch::Receiver<u64>,
+    /// Ends with the last clone of the store.
+    alive: watch::Receiver<()>,
     marker_lifetime: Duration,
     operation_timeout: Duration,
     user_id_field: UserIdField,
@@ -126,6 +152,32 @@ struct Core {
 }
 
 impl Core {
+    /// `None` in a store that follows nobody.
+    fn replica(&self) -> Option<&Replica> {
+        match &self.kept {
+            Kept::All(replica) => Some(replica),
+            Kept::Hot(_) => None,
+        }
+    }
+
+    /// `None` in a store that follows all users.
+    fn hot(&self) -> Option<&HotUsers> {
+        match &self.kept {
+            Kept::All(_) => None,
+            Kept::Hot(hot) => Some(hot),
+        }
+    }
+
+    /// A follower that was away for longer could have missed a marker for ever.
+    fn longest_away(&self) -> Duration {
+        self.marker_lifetime / 2
+    }
+
+    /// A follower is told so often how far the log goes, at least.
+    fn barrier_period(&self) -> Duration {
+        (self.longest_away() / BARRIERS_IN_LONGEST_AWAY).min(LONGEST_PERIOD)
+    }
+
     /// A number from 0 to 1 that differs from one call to the next.
     fn jitter(&self) -> f64 {
         // Multiples of the golden ratio are spread evenly.
@@ -153,37 +205,55 @@ impl JetStreamStore {
     #[must_use]
     pub fn stats(&self) -> JetStreamStats {
         let core = &self.0.core;
-        let figures = core.replica.figures();
-        let [consumers_made_anew, validated_reads, refused_validations] = core.counts.all();
-        let connections = &core.link.client().statistics().connects;
-        JetStreamStats {
-            users: core.replica.users().len() as u64,
-            applied: figures.applied,
-            pending: figures.pending,
-            silence: figures.heard_at.elapsed(),
-            caught_up: figures.caught_up,
-            gaps: figures.gaps,
-            missed: figures.missed,
-            unreadable: figures.unreadable,
-            expirations: figures.expired,
+        let counted = core.counts.all();
+        let stats = JetStreamStats {
             barriers: core.barriers.begun(),
-            validated_reads,
-            refused_validations,
-            reconnects: connections.load(Ordering::Relaxed).saturating_sub(1),
-            consumers_made_anew,
-            starts_over: figures.starts_over,
+            validated_reads: counted.validated_reads,
+            refused_validations: counted.refused_validations,
+            cache_hits: counted.cache_hits,
+            reconnects: core.link.connects().saturating_sub(1),
+            consumers_made_anew: counted.consumers_made_anew,
+            ..JetStreamStats::default()
+        };
+        match &core.kept {
+            Kept::All(replica) => {
+                let figures = replica.figures();
+                JetStreamStats {
+                    users: replica.users().len() as u64,
+                    applied: figures.applied,
+                    pending: figures.pending,
+                    silence: figures.heard_at.elapsed(),
+                    caught_up: figures.caught_up,
+                    gaps: figures.gaps,
+                    missed: figures.missed,
+                    unreadable: figures.unreadable,
+                    expirations: figures.expired,
+                    starts_over: figures.starts_over,
+                    ..stats
+                }
+            }
+            Kept::Hot(hot) => JetStreamStats {
+                users: hot.len() as u64,
+                applied: hot.highest(),
+                silence: hot.heard_at().elapsed(),
+                caught_up: true,
+                unreadable: counted.unreadable,
+                expirations: counted.expirations,
+                starts_over: hot.epoch(),
+                ..stats
+            },
         }
     }
 }
 
-/// Shows the stream's name, the number of users and how far the replica is.
+/// Shows the stream's name, what is followed, and how many users are in memory.
 impl fmt::Debug for JetStreamStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let core = &self.0.core;
         f.debug_struct("JetStreamStore")
             .field("stream", &core.link.stream())
-            .field("users", &core.replica.users().len())
-            .field("applied", &core.replica.applied())
+            .field("follow", &core.follow)
+            .field("users", &self.local().len())
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::message::{EXPIRED, REMOVAL, SCHEMA, SCHEMA_VERSION};
+use super::message::{EXPIRED, Entry, REMOVAL, SCHEMA, SCHEMA_VERSION};
+use super::seen::Seen;
+use crate::clock::unix_ms_now;
 use crate::removal::RemovalCause;
 use crate::snapshot::StateSnapshot;
 use crate::store::{Result, StoreError};
@@ -13,8 +15,9 @@ use crate::store::{Result, StoreError};
 /// What is to be written of a user.
 pub(super) struct Message<'m> {
     pub user_id: &'m str,
-    /// If it is a removal.
-    cause: Option<RemovalCause>,
+    /// What is written; `None` if it is a removal.
+    snapshot: Option<&'m StateSnapshot>,
+    cause: RemovalCause,
     /// Empty for a deletion.
     pub payload: Bytes,
 }
@@ -23,14 +26,15 @@ impl<'m> Message<'m> {
     pub fn removal(user_id: &'m str) -> Self {
         Self {
             user_id,
-            cause: Some(RemovalCause::Deleted),
+            snapshot: None,
+            cause: RemovalCause::Deleted,
             payload: Bytes::new(),
         }
     }
 
     pub fn expiry(user_id: &'m str) -> Self {
         Self {
-            cause: Some(RemovalCause::Expired),
+            cause: RemovalCause::Expired,
             ..Self::removal(user_id)
         }
     }
@@ -39,16 +43,17 @@ impl<'m> Message<'m> {
         let json = serde_json::to_vec(snapshot).map_err(StoreError::internal)?;
         Ok(Self {
             user_id: snapshot.user_id(),
-            cause: None,
+            snapshot: Some(snapshot),
+            cause: RemovalCause::Deleted,
             payload: json.into(),
         })
     }
 
     pub fn headers(&self, marker_lifetime: Duration) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        if let Some(cause) = self.cause {
+        if self.snapshot.is_none() {
             headers.insert("Nats-Rollup", "sub");
-            if cause == RemovalCause::Expired {
+            if self.cause == RemovalCause::Expired {
                 headers.insert(REMOVAL, EXPIRED);
             }
             headers.insert(
@@ -59,5 +64,20 @@ impl<'m> Message<'m> {
             headers.insert(SCHEMA, SCHEMA_VERSION);
         }
         headers
+    }
+
+    /// What there is of the user once it is written with this sequence. When the server took
+    /// it is not known, and put as now.
+    pub fn seen(&self, sequence: u64) -> Seen {
+        let entry = |snapshot: &StateSnapshot| Entry {
+            revision: sequence,
+            written_at: unix_ms_now(),
+            number: 1,
+            state: Some(snapshot.state().clone()),
+        };
+        Seen {
+            last: sequence,
+            entries: self.snapshot.map(entry).into_iter().collect(),
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! has applied the log up to the barrier has all of those; [`gaps`](super::gaps) says what
 //! else it takes, since messages can be missed. A replica that lags for good would keep
 //! readers waiting: after a short while they read the one user without it, which
-//! [`validated`](super::validated) does.
+//! [`validated`](super::validated) does. So do all readers of a store that follows nobody.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,8 +17,9 @@ use super::Core;
 use super::config::Follow;
 use super::error::JetStreamError;
 use super::gaps::Barrier;
-use super::replica::Look;
-use super::seen::Seen;
+use super::kept::Kept;
+use super::replica::{Look, Replica};
+use super::seen::{Seen, Wanted};
 
 /// How long a reader waits for the replica.
 #[derive(Clone, Copy)]
@@ -75,16 +76,16 @@ impl Core {
         }
     }
 
-    /// What is there of a user: the newest entries, as many as are asked for.
+    /// What is there of a user.
     pub(super) async fn see(
         &self,
         user_id: &str,
-        entries: usize,
+        wanted: Wanted,
         deadline: Instant,
     ) -> Result<Seen, JetStreamError> {
         loop {
-            let seen = self.see_as_it_is(user_id, entries, deadline).await?;
-            if !seen.is_over(self.replica.clock()) {
+            let seen = self.see_as_it_is(user_id, wanted, deadline).await?;
+            if !seen.is_over(&self.clock) {
                 return Ok(seen);
             }
             if let Some(nobody) = self.expire(user_id, &seen, deadline).await? {
@@ -96,56 +97,50 @@ impl Core {
         }
     }
 
-    /// The newest entries of the history, of which the replica may have only the latest.
-    pub(super) async fn see_history(
-        &self,
-        user_id: &str,
-        entries: usize,
-        deadline: Instant,
-    ) -> Result<Seen, JetStreamError> {
-        if self.follow == Follow::Histories {
-            return self.see(user_id, entries, deadline).await;
-        }
-        while Instant::now() < deadline {
-            match self.validated(user_id, entries, deadline).await {
-                Ok(Some(seen)) if !seen.is_over(self.replica.clock()) => return Ok(seen),
-                // Takes the user out.
-                Ok(Some(_)) => drop(self.see(user_id, 1, deadline).await?),
-                Ok(None) | Err(JetStreamError::NoResponders | JetStreamError::TimedOut) => {
-                    time::sleep(PAUSE.mul_f64(self.jitter())).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(JetStreamError::TimedOut)
-    }
-
     /// As `see`, also of a user whose time to live is over.
     async fn see_as_it_is(
         &self,
         user_id: &str,
-        entries: usize,
+        wanted: Wanted,
         deadline: Instant,
     ) -> Result<Seen, JetStreamError> {
         let user_ids = [user_id];
+        let replica = self.replica_with(wanted);
         loop {
-            let by_replica =
-                self.by_replica(Some(&user_ids), entries, deadline, |seen| seen(user_id));
-            if let Some(seen) = by_replica.await? {
-                return Ok(seen);
+            if let Some(replica) = replica {
+                let see = |seen: &mut dyn FnMut(&str) -> Seen| seen(user_id);
+                let entries = wanted.entries();
+                let by_replica = self.by_replica(replica, Some(&user_ids), entries, deadline, see);
+                if let Some(seen) = by_replica.await? {
+                    return Ok(seen);
+                }
             }
-            match self.validated(user_id, entries, deadline).await {
+            match self.validated(user_id, wanted, deadline).await {
                 Ok(Some(seen)) => return Ok(seen),
                 Ok(None) | Err(JetStreamError::NoResponders | JetStreamError::TimedOut) => {}
                 Err(error) => return Err(error),
             }
             if Instant::now() >= deadline {
-                return Err(JetStreamError::ReplicaBehind);
+                return Err(match replica {
+                    Some(_) => JetStreamError::ReplicaBehind,
+                    None => JetStreamError::TimedOut,
+                });
+            }
+            if replica.is_none() {
+                time::sleep(PAUSE.mul_f64(self.jitter())).await;
             }
         }
     }
 
-    /// The latest of several users, by one barrier if the replica keeps up.
+    /// The replica, if there is one and it has so much of each user.
+    fn replica_with(&self, wanted: Wanted) -> Option<&Replica> {
+        match (&self.kept, self.follow, wanted) {
+            (Kept::Hot(_), ..) | (_, Follow::Latest, Wanted::Entries(_)) => None,
+            (Kept::All(replica), ..) => Some(replica),
+        }
+    }
+
+    /// The latest of several users, by one barrier if there is a replica that keeps up.
     pub(super) async fn see_many(
         &self,
         user_ids: &[&str],
@@ -154,16 +149,22 @@ impl Core {
         let all = |seen: &mut dyn FnMut(&str) -> Seen| -> Vec<Seen> {
             user_ids.iter().map(|id| seen(id)).collect()
         };
-        let is_over = |seen: &Seen| seen.is_over(self.replica.clock());
-        let by_replica = self.by_replica(Some(user_ids), 1, deadline, all);
-        let known = match by_replica.await? {
+        let is_over = |seen: &Seen| seen.is_over(&self.clock);
+        let by_replica = match &self.kept {
+            Kept::All(replica) => {
+                let all = self.by_replica(replica, Some(user_ids), 1, deadline, all);
+                all.await?
+            }
+            Kept::Hot(_) => None,
+        };
+        let known = match by_replica {
             Some(all) if all.iter().any(is_over) => all,
             Some(all) => return Ok(all),
             None => Vec::new(),
         };
         let one = async |(index, user_id): (usize, &&str)| match known.get(index) {
             Some(seen) if !is_over(seen) => Ok(seen.clone()),
-            Some(_) => self.see(user_id, 1, deadline).await,
+            Some(_) => self.see(user_id, Wanted::State, deadline).await,
             None => self.see_behind_replica(user_id, deadline).await,
         };
         let all = stream::iter(user_ids.iter().enumerate()).map(one);
@@ -171,26 +172,35 @@ impl Core {
     }
 
     /// Waits until the replica has all users who are there now, and no others.
-    pub(super) async fn all_users(&self, deadline: Instant) -> Result<(), JetStreamError> {
-        while self.by_replica(None, 0, deadline, |_| ()).await?.is_none() {
+    pub(super) async fn all_users(
+        &self,
+        replica: &Replica,
+        deadline: Instant,
+    ) -> Result<(), JetStreamError> {
+        loop {
+            let all = self.by_replica(replica, None, 0, deadline, |_| ());
+            if all.await?.is_some() {
+                return Ok(());
+            }
             if Instant::now() >= deadline {
                 return Err(JetStreamError::ReplicaBehind);
             }
         }
-        Ok(())
     }
 
     /// Waits until the replica has all of a user that is there now.
     pub(super) async fn keep_up_with(
         &self,
+        replica: &Replica,
         user_id: &str,
         deadline: Instant,
     ) -> Result<(), JetStreamError> {
         let user_ids = [user_id];
         loop {
-            let seen = self.by_replica(Some(&user_ids), 1, deadline, |seen| seen(user_id));
+            let see = |seen: &mut dyn FnMut(&str) -> Seen| seen(user_id);
+            let seen = self.by_replica(replica, Some(&user_ids), 1, deadline, see);
             match seen.await? {
-                Some(seen) if seen.is_over(self.replica.clock()) => {
+                Some(seen) if seen.is_over(&self.clock) => {
                     self.expire(user_id, &seen, deadline).await?;
                 }
                 Some(_) => return Ok(()),
@@ -208,15 +218,16 @@ impl Core {
         user_id: &str,
         deadline: Instant,
     ) -> Result<Seen, JetStreamError> {
-        match self.validated(user_id, 1, deadline).await {
-            Ok(Some(seen)) if !seen.is_over(self.replica.clock()) => Ok(seen),
-            _ => self.see(user_id, 1, deadline).await,
+        match self.validated(user_id, Wanted::State, deadline).await {
+            Ok(Some(seen)) if !seen.is_over(&self.clock) => Ok(seen),
+            _ => self.see(user_id, Wanted::State, deadline).await,
         }
     }
 
     /// Answers from the replica; `None` if it does not keep up.
     async fn by_replica<T>(
         &self,
+        replica: &Replica,
         user_ids: Option<&[&str]>,
         entries: usize,
         deadline: Instant,
@@ -228,7 +239,7 @@ impl Core {
             let barrier = self.barrier(deadline).await?;
             let acknowledged = Instant::now();
             loop {
-                let (told, until) = match self.replica.look(barrier, user_ids, entries, &answer) {
+                let (told, until) = match replica.look(barrier, user_ids, entries, &answer) {
                     Look::Answer(answer) => return Ok(Some(answer)),
                     Look::AskAnew => break,
                     Look::Behind(told) => (told, acknowledged + patience.reached),

@@ -23,7 +23,7 @@ use crate::revision::Expected;
 /// reads the map, which never blocks. One who is not asks [`look`](Self::look).
 pub(super) struct Replica {
     users: HistoryMap<Entry>,
-    clock: LogClock,
+    clock: Arc<LogClock>,
     own_writes: Arc<OwnWrites>,
     progress: Mutex<Progress>,
 }
@@ -88,7 +88,7 @@ impl Replica {
         capacity: usize,
         gaps: Gaps,
         removed: Removed,
-        clock: LogClock,
+        clock: Arc<LogClock>,
         own_writes: Arc<OwnWrites>,
     ) -> Result<Self, ConfigError> {
         let mut users = HistoryMap::builder().capacity(capacity);
@@ -116,10 +116,6 @@ impl Replica {
     /// The users, for reads without a barrier.
     pub fn users(&self) -> &HistoryMap<Entry> {
         &self.users
-    }
-
-    pub fn clock(&self) -> &LogClock {
-        &self.clock
     }
 
     /// Takes as long as a visit of all users.

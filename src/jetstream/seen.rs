@@ -3,6 +3,27 @@
 use super::message::Entry;
 use crate::revision::Revision;
 
+/// What an operation has to know of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(super) enum Wanted {
+    /// The latest state, and its revision.
+    State,
+    /// When it was written, too.
+    Version,
+    /// So many of the newest entries, and the number of each.
+    Entries(usize),
+}
+
+impl Wanted {
+    /// At least one.
+    pub fn entries(self) -> usize {
+        match self {
+            Self::State | Self::Version => 1,
+            Self::Entries(entries) => entries.max(1),
+        }
+    }
+}
+
 /// What is known of a user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Seen {

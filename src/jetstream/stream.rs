@@ -23,11 +23,18 @@ pub(super) struct Info {
 #[derive(Debug, Deserialize)]
 struct State {
     last_seq: u64,
+    #[serde(default)]
+    num_subjects: usize,
 }
 
 impl Info {
     pub fn last_sequence(&self) -> u64 {
         self.state.last_seq
+    }
+
+    /// How many subjects have messages: at least as many as there are users.
+    pub fn subjects(&self) -> usize {
+        self.state.num_subjects
     }
 }
 

@@ -1,4 +1,5 @@
-//! Watching users, through the replica.
+//! Watching users: through the replica, or, in a store that follows nobody, through
+//! [consumers of the log](super::watching_log).
 //!
 //! The replica's map tells of changes in its own revisions, which are not those of the stream.
 //! So what it tells is translated: a state has its sequence beside it, and when a user is gone
@@ -17,6 +18,7 @@ use futures_util::StreamExt;
 use smol_str::SmolStr;
 
 use super::Core;
+use super::kept::Kept;
 use super::message::Entry;
 use super::removed::Removal;
 use super::replica::Replica;
@@ -29,26 +31,35 @@ use crate::watch::{AnyEvent, Event, Watch};
 
 impl Core {
     /// Begins when the replica has all of the user that is there now.
-    pub(super) async fn watch(&self, user_id: &str) -> Result<Watch<Event<StateSnapshot>>> {
+    pub(super) async fn watch(
+        self: &Arc<Self>,
+        user_id: &str,
+    ) -> Result<Watch<Event<StateSnapshot>>> {
         validate_user_id(user_id)?;
-        self.keep_up_with(user_id, self.deadline()).await?;
-        let replica = Arc::downgrade(&self.replica);
+        let Kept::All(replica) = &self.kept else {
+            return self.watch_log(user_id).await;
+        };
+        self.keep_up_with(replica, user_id, self.deadline()).await?;
         let user_id = SmolStr::new(user_id);
-        let events = self.replica.users().watch_with(&user_id, look(&replica));
-        let translate = move |event| replica.upgrade()?.translate(&user_id, event);
+        let followed = Arc::downgrade(replica);
+        let events = replica.users().watch_with(&user_id, look(&followed));
+        let translate = move |event| followed.upgrade()?.translate(&user_id, event);
         Ok(Watch::new(
             events.filter_map(move |event| future::ready(translate(event))),
         ))
     }
 
-    pub(super) async fn watch_all(&self) -> Result<Watch<AnyEvent<StateSnapshot>>> {
-        self.all_users(self.deadline()).await?;
-        let replica = Arc::downgrade(&self.replica);
-        let events = self.replica.users().watch_all_with(look(&replica));
+    pub(super) async fn watch_all(self: &Arc<Self>) -> Result<Watch<AnyEvent<StateSnapshot>>> {
+        let Kept::All(replica) = &self.kept else {
+            return self.watch_all_of_log().await;
+        };
+        self.all_users(replica, self.deadline()).await?;
+        let followed = Arc::downgrade(replica);
+        let events = replica.users().watch_all_with(look(&followed));
         let translate = move |event| match event {
             AnyEvent::CaughtUp => Some(AnyEvent::CaughtUp),
             AnyEvent::Of { key, event } => {
-                let event = replica.upgrade()?.translate(&SmolStr::new(&key), event)?;
+                let event = followed.upgrade()?.translate(&SmolStr::new(&key), event)?;
                 Some(AnyEvent::Of { key, event })
             }
         };

@@ -14,32 +14,32 @@
 //! sent again. The server could recognize an id, but it forgets the ids of messages that a
 //! deletion has removed when it restarts, and then a user would come back who was deleted.
 //!
-//! # Refusals by a former leader
+//! # Refusals
 //!
-//! While the leader changes, a message can come to two servers that both take themselves for
-//! the leader. One refuses it, because of a write of the same user that it was about to
-//! propose, and answers first; the other one carries it out. So after a refusal, too, the
-//! write is looked for in the log before anything is said of it.
-//!
-//! In all of these cases the replica tells whether the message is in the log, by its id. Only where the
-//! replica has missed messages, or does not hear from any server, the outcome is unknown.
+//! A refusal does not always mean that the message is not in the log, and what is done about
+//! that is in [`settle`](super::settle).
 
 use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{self, Instant};
 
 use super::Core;
 use super::error::JetStreamError;
+use super::gaps::Replaced;
+use super::hot::{HotUsers, Known};
+use super::kept::Kept;
 use super::link::Ack;
 use super::message::{MESSAGE_ID, WRITE_ID};
 use super::outgoing::Message;
 use super::own::OwnWrite;
 use super::read::PAUSE;
-use super::seen::Seen;
+use super::replica::Replica;
+use super::seen::{Seen, Wanted};
 use crate::revision::{Expected, Revision};
 use crate::snapshot::StateSnapshot;
 use crate::store::{Result, StoreError};
@@ -48,17 +48,31 @@ use crate::store::{Result, StoreError};
 const IN_FLIGHT: usize = 256;
 
 /// How long a write that is acknowledged waits for the replica.
-const UNTIL_APPLIED: Duration = Duration::from_secs(1);
+pub(super) const UNTIL_APPLIED: Duration = Duration::from_secs(1);
+
+/// How often a message is sent of which the server cannot tell whether its condition holds,
+/// before the user is looked at.
+const TRIES_IN_A_ROW: u32 = 4;
+
+/// How long after such a message it is sent again.
+const UNTIL_IT_CAN_TELL: Duration = Duration::from_millis(2);
 
 /// An operation's write, over all of its attempts.
 pub(super) struct Attempts<'a> {
-    write: OwnWrite<'a>,
+    pub write: OwnWrite<'a>,
     /// Whether one of them may have been carried out.
-    in_doubt: bool,
-    /// Whether one was refused because of its condition.
-    refused: bool,
-    gaps_before: u64,
-    deadline: Instant,
+    pub in_doubt: bool,
+    /// The sequence that the last one expected, if it was refused because of that, and what
+    /// this means is not settled yet.
+    pub refused: Option<u64>,
+    /// How many gaps the replica had found.
+    pub gaps_before: u64,
+    /// How far a store that follows nobody knew the log to go.
+    highest_before: u64,
+    /// How many connections had been made.
+    pub connects_before: u64,
+    pub begun: Instant,
+    pub deadline: Instant,
 }
 
 impl Core {
@@ -68,10 +82,13 @@ impl Core {
 
     pub(super) fn attempts_until(&self, deadline: Instant) -> Attempts<'_> {
         Attempts {
-            gaps_before: self.replica.gaps_found(),
+            gaps_before: self.replica().map_or(0, Replica::gaps_found),
+            connects_before: self.link.connects(),
+            highest_before: self.hot().map_or(0, HotUsers::highest),
             write: self.own_writes.begin(),
             in_doubt: false,
-            refused: false,
+            refused: None,
+            begun: Instant::now(),
             deadline,
         }
     }
@@ -79,7 +96,7 @@ impl Core {
     pub(super) async fn upsert(&self, snapshot: &StateSnapshot) -> Result<Revision> {
         let message = Message::of(snapshot)?;
         let mut attempts = self.attempts();
-        if self.replica.clock().has_time_to_live() {
+        if self.clock.has_time_to_live() {
             // A user who comes back begins anew.
             self.present(snapshot.user_id(), attempts.deadline).await?;
         }
@@ -87,14 +104,43 @@ impl Core {
         Ok(Revision::from(sequence))
     }
 
-    /// What the replica has of a user, unless their time to live is over: then what there is
-    /// after they were taken out.
+    /// What this process has of a user, or else a server, up to date or not. If their time to
+    /// live is over: what there is after they were taken out.
     async fn present(&self, user_id: &str, deadline: Instant) -> Result<Seen, JetStreamError> {
-        let seen = self.replica.glance(user_id);
-        if seen.is_over(self.replica.clock()) {
-            self.see(user_id, 1, deadline).await
+        let seen = match &self.kept {
+            Kept::All(replica) => replica.glance(user_id),
+            Kept::Hot(hot) => match self.remembered(user_id, Wanted::State) {
+                Some(known) => known.seen.clone(),
+                None => {
+                    let epoch = hot.epoch();
+                    let seen = self.last_at_any_server(user_id, deadline).await?;
+                    hot.put(epoch, user_id, Known::told(seen.last, seen.clone()));
+                    seen
+                }
+            },
+        };
+        if seen.is_over(&self.clock) {
+            self.see(user_id, Wanted::State, deadline).await
         } else {
             Ok(seen)
+        }
+    }
+
+    /// What a server says of a user, which may be old.
+    pub(super) async fn last_at_any_server(
+        &self,
+        user_id: &str,
+        deadline: Instant,
+    ) -> Result<Seen, JetStreamError> {
+        loop {
+            match self.link.get_last(user_id).await {
+                Err(JetStreamError::NoResponders | JetStreamError::TimedOut)
+                    if Instant::now() + PAUSE < deadline =>
+                {
+                    time::sleep(PAUSE).await;
+                }
+                seen => return seen,
+            }
         }
     }
 
@@ -153,9 +199,9 @@ impl Core {
                     Err(error) => return Err(error.into()),
                 }
             }
-            let looked = self.see(user_id, 1, attempts.deadline).await;
+            let looked = self.see(user_id, Wanted::State, attempts.deadline).await;
             seen = looked.map_err(|error| attempts.failed(error))?;
-            if let Some(sequence) = self.settle(&mut attempts, &seen).await? {
+            if let Some(sequence) = self.settle(&mut attempts, message, &seen).await? {
                 return Ok(sequence);
             }
             let actual = seen.revision();
@@ -192,10 +238,10 @@ impl Core {
                     Err(error) => return Err(error.into()),
                 }
             }
-            let looked = self.see(user_id, 1, attempts.deadline).await;
+            let looked = self.see(user_id, Wanted::State, attempts.deadline).await;
             seen = looked.map_err(|error| attempts.failed(error))?;
             // What is there now may have come after this operation has deleted.
-            if self.settle(&mut attempts, &seen).await?.is_some() {
+            if self.settle(&mut attempts, &message, &seen).await?.is_some() {
                 return Ok(true);
             }
             if seen.revision().is_none() {
@@ -213,7 +259,7 @@ impl Core {
                 Ok(true)
             }
             Expected::Absent => {
-                let seen = self.see(user_id, 1, self.deadline()).await?;
+                let seen = self.see(user_id, Wanted::State, self.deadline()).await?;
                 match seen.revision() {
                     None => Ok(false),
                     actual => Err(StoreError::Conflict {
@@ -233,10 +279,19 @@ impl Core {
         message: &Message<'_>,
         expected: Option<u64>,
     ) -> Result<u64, JetStreamError> {
-        let mut headers = message.headers(self.marker_lifetime);
-        // One that is not sent again spares the server the trouble to remember it.
-        let id = expected.map_or(WRITE_ID, |_| MESSAGE_ID);
-        headers.insert(id, attempts.write.id().as_str());
+        let sequence = self.put_without_note(attempts, message, expected).await?;
+        self.note_written(attempts, message, sequence);
+        Ok(sequence)
+    }
+
+    async fn put_without_note(
+        &self,
+        attempts: &mut Attempts<'_>,
+        message: &Message<'_>,
+        expected: Option<u64>,
+    ) -> Result<u64, JetStreamError> {
+        let headers = self.headers(attempts, message, expected);
+        let mut tries = 0;
         loop {
             let payload = message.payload.clone();
             let sent =
@@ -246,13 +301,14 @@ impl Core {
                 Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
             };
+            tries += 1;
             match error {
                 // Not carried out. The next attempt may be, even if this was not the first.
                 JetStreamError::NoResponders if attempts.has_time() => time::sleep(PAUSE).await,
                 JetStreamError::TimedOut => {
                     attempts.in_doubt = true;
                     if expected.is_none() || !attempts.has_time() {
-                        return self.found_in_log(attempts).await;
+                        return self.found_in_log(attempts, message).await;
                     }
                 }
                 // An attempt before is still under way on the server.
@@ -261,13 +317,31 @@ impl Core {
                     time::sleep(PAUSE).await;
                 }
                 error if error.is_wrong_sequence() => {
-                    attempts.refused = true;
-                    return Err(error);
+                    attempts.refused = expected;
+                    let is_busy = error.is_busy() && tries < TRIES_IN_A_ROW;
+                    if !is_busy || !attempts.has_time() {
+                        return Err(error);
+                    }
+                    // Not in step with the others who try the same.
+                    time::sleep(UNTIL_IT_CAN_TELL.mul_f64(self.jitter()) * tries).await;
                 }
-                _ if attempts.in_doubt => return self.found_in_log(attempts).await,
+                _ if attempts.in_doubt => return self.found_in_log(attempts, message).await,
                 error => return Err(error),
             }
         }
+    }
+
+    pub(super) fn headers(
+        &self,
+        attempts: &Attempts<'_>,
+        message: &Message<'_>,
+        expected: Option<u64>,
+    ) -> HeaderMap {
+        let mut headers = message.headers(self.marker_lifetime);
+        // One that is not sent again spares the server the trouble to remember it.
+        let id = expected.map_or(WRITE_ID, |_| MESSAGE_ID);
+        headers.insert(id, attempts.write.id().as_str());
+        headers
     }
 
     /// Waits for the acknowledgement, or for the replica, which may see the message first,
@@ -277,6 +351,9 @@ impl Core {
         attempts: &mut Attempts<'_>,
         sent: impl Future<Output = Result<Ack, JetStreamError>>,
     ) -> Result<u64, JetStreamError> {
+        let Kept::All(replica) = &self.kept else {
+            return Ok(sent.await?.sequence);
+        };
         let sent = pin!(sent);
         let acknowledged = match select(sent, &mut attempts.write.seen).await {
             Either::Left((acknowledged, _)) => acknowledged?,
@@ -285,73 +362,37 @@ impl Core {
             Either::Right((Err(_), sent)) => sent.await?,
         };
         let until = attempts.deadline.min(Instant::now() + UNTIL_APPLIED);
-        self.applied(acknowledged.sequence, until).await;
+        applied(replica, acknowledged.sequence, until).await;
         Ok(acknowledged.sequence)
     }
 
-    /// Waits until the replica has applied the sequence, so that reads without a barrier
-    /// show what this process has written. If that takes too long, the write is done all
-    /// the same.
-    async fn applied(&self, sequence: u64, deadline: Instant) {
-        if let Some(told) = self.replica.when_applied(sequence) {
-            let _ = time::timeout_at(deadline, told).await;
-        }
-    }
-
-    /// No answer came, and no further attempt is made.
-    async fn found_in_log(&self, attempts: &mut Attempts<'_>) -> Result<u64, JetStreamError> {
-        // What has happened until now is found out within the time of one request more.
-        let one_more = Instant::now() + self.link.request_timeout();
-        attempts.deadline = attempts.deadline.max(one_more);
-        match self.seen_by_now(attempts).await {
-            Ok(Some(sequence)) => Ok(sequence),
-            _ => Err(JetStreamError::OutcomeUnknown),
-        }
-    }
-
-    /// The user was looked at. If the server has refused an attempt before: was the write
-    /// carried out all the same? Its sequence, if so.
-    async fn settle(
+    /// A store that follows nobody remembers what it has written.
+    pub(super) fn note_written(
         &self,
-        attempts: &mut Attempts<'_>,
-        seen: &Seen,
-    ) -> Result<Option<u64>, JetStreamError> {
-        if !attempts.refused {
-            return Ok(None);
-        }
-        if !attempts.in_doubt {
-            // The look was after a barrier that the servers got after the message, so it has
-            // shown the message if that was written.
-            let until = attempts.deadline.min(Instant::now() + UNTIL_APPLIED);
-            self.applied(seen.last, until).await;
-            return Ok(attempts.write.was_seen());
-        }
-        match self.seen_by_now(attempts).await {
-            Ok(Some(sequence)) => Ok(Some(sequence)),
-            // None that is still on its way is carried out, either: what it expects is no
-            // longer so. Should that come to be so again, the server knows the id.
-            Ok(None) if self.has_seen_all(attempts) => Ok(None),
-            _ => Err(JetStreamError::OutcomeUnknown),
-        }
+        attempts: &Attempts<'_>,
+        message: &Message<'_>,
+        sequence: u64,
+    ) {
+        let Some(hot) = self.hot() else { return };
+        let epoch = match hot.acknowledge(attempts.highest_before, sequence) {
+            Ok(barrier) => barrier.epoch,
+            // It is in the stream that is there now.
+            Err(Replaced) => hot.epoch(),
+        };
+        hot.put(epoch, message.user_id, Known::written(message.seen(sequence)));
     }
+}
 
-    /// The sequence of the write, if it was carried out until now and the replica has seen it.
-    async fn seen_by_now(
-        &self,
-        attempts: &mut Attempts<'_>,
-    ) -> Result<Option<u64>, JetStreamError> {
-        let barrier = self.barrier(attempts.deadline).await?;
-        self.applied(barrier.sequence, attempts.deadline).await;
-        Ok(attempts.write.was_seen())
-    }
-
-    fn has_seen_all(&self, attempts: &Attempts<'_>) -> bool {
-        self.replica.gaps_found() == attempts.gaps_before && Instant::now() < attempts.deadline
+/// Waits until the replica has applied the sequence, so that reads without a barrier show
+/// what this process has written. If that takes too long, the write is done all the same.
+pub(super) async fn applied(replica: &Replica, sequence: u64, deadline: Instant) {
+    if let Some(told) = replica.when_applied(sequence) {
+        let _ = time::timeout_at(deadline, told).await;
     }
 }
 
 impl Attempts<'_> {
-    fn has_time(&self) -> bool {
+    pub fn has_time(&self) -> bool {
         Instant::now() + PAUSE < self.deadline
     }
 
@@ -364,7 +405,7 @@ impl Attempts<'_> {
     }
 
     /// The error of the operation, if this one ends it.
-    fn failed(&self, error: JetStreamError) -> JetStreamError {
+    pub fn failed(&self, error: JetStreamError) -> JetStreamError {
         if self.in_doubt {
             JetStreamError::OutcomeUnknown
         } else {
@@ -375,19 +416,18 @@ impl Attempts<'_> {
 
 impl Seen {
     /// The sequence that a write with this condition is to expect on the server; `None` if
-    /// it is known not to hold, unless the replica is in error.
+    /// what is known is not enough, or known not to meet it.
     fn sequence_to_expect(&self, expected: Expected) -> Option<u64> {
         let is_there = self.revision().is_some();
         match expected {
             Expected::Any => None,
             Expected::Absent if is_there => None,
             Expected::Absent => Some(self.last),
+            // What is greater is unknown here. It may be what another process has written a
+            // moment ago, or the marker of a deletion, which is no revision: look first.
             Expected::At(revision) => {
                 let sequence = u64::from(revision);
-                // Revisions only grow, and a marker's sequence is no revision. What is
-                // greater may be what another process has written a moment ago.
-                let may_hold = sequence > self.last || (sequence == self.last && is_there);
-                may_hold.then_some(sequence)
+                (sequence == self.last && is_there).then_some(sequence)
             }
         }
     }

@@ -19,9 +19,12 @@ async fn stores(servers: &Servers, count: usize) -> Vec<JetStreamStore> {
     let mut stores = Vec::new();
     for index in 0..count {
         let mut store = builder(servers, "USERS").history(HISTORY).slack(SLACK);
-        // One of them reads histories from the servers.
-        if index == 1 {
-            store = store.follow(Follow::Latest);
+        // One of them reads histories from the servers, and one reads all from there. Some
+        // users it remembers, some not.
+        match index {
+            1 => store = store.follow(Follow::Latest),
+            2 => store = store.follow(Follow::Nobody).cached_users(20),
+            _ => {}
         }
         stores.push(store.connect().await.unwrap());
     }
@@ -38,10 +41,14 @@ fn report(what: &str, servers: &Servers, stores: &[JetStreamStore], tally: &Tall
 
 async fn quiet(servers: Servers, operations: usize) {
     let stores = stores(&servers, 3).await;
+    quiet_on(&servers, &stores, operations).await;
+}
+
+async fn quiet_on(servers: &Servers, stores: &[JetStreamStore], operations: usize) {
     let enough = Arc::new(AtomicBool::new(true));
-    let tally = record(&stores, Reads::Contract, operations, enough).await;
+    let tally = record(stores, Reads::Contract, operations, enough).await;
     let tally = tally.unwrap_or_else(|wrong| panic!("{wrong}"));
-    report("quiet", &servers, &stores, &tally);
+    report("quiet", servers, stores, &tally);
     // Without faults nothing fails, and most of it overlaps.
     assert_eq!((tally.failed, tally.unknown, tally.not_judged), (0, 0, 0));
     assert!(tally.overlapping > tally.operations / 10);
@@ -62,6 +69,35 @@ async fn quiet_three_servers() {
         return;
     };
     quiet(servers, Depth::of_this_run().choose(2_000, 15_000)).await;
+}
+
+/// No store has a replica, and they remember hardly anyone, or all.
+async fn nobody_follows(servers: Servers, operations: usize) {
+    let mut stores = Vec::new();
+    for cached in [1, 20, 10_000] {
+        let store = builder(&servers, "USERS").history(HISTORY).slack(SLACK);
+        let store = store.follow(Follow::Nobody).cached_users(cached);
+        stores.push(store.connect().await.unwrap());
+    }
+    quiet_on(&servers, &stores, operations).await;
+    let hits = stores.iter().map(|store| store.stats().cache_hits);
+    assert!(hits.sum::<u64>() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_follows_one_server() {
+    let Some(servers) = Servers::start(1) else {
+        return;
+    };
+    nobody_follows(servers, Depth::of_this_run().choose(2_000, 15_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_follows_three_servers() {
+    let Some(servers) = Servers::start(3) else {
+        return;
+    };
+    nobody_follows(servers, Depth::of_this_run().choose(2_000, 15_000)).await;
 }
 
 /// Records while `faults` happen, in a thread of their own.

@@ -12,7 +12,7 @@ fn replica(history: usize) -> Replica {
         0,
         gaps,
         removed,
-        LogClock::new(None),
+        Arc::new(LogClock::new(None)),
         own_writes,
     )
     .unwrap()
