@@ -115,7 +115,8 @@ impl Stored {
         };
         let (sequence, written_at) = headers.and_then(position).ok_or_else(malformed)?;
         let header = |name| headers.and_then(|headers| headers.get(name));
-        let expected = header(EXPECTED_SEQUENCE).and_then(|expected| expected.as_str().parse().ok());
+        let expected =
+            header(EXPECTED_SEQUENCE).and_then(|expected| expected.as_str().parse().ok());
         Ok(Self {
             sequence,
             written_at,

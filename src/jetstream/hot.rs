@@ -302,7 +302,11 @@ mod tests {
     fn each_part_knows_whom_it_has() {
         let hot = HotUsers::new(200);
         for user in 0..1_000 {
-            hot.put(0, &format!("u{}", user % 300), Known::told(user, seen(user)));
+            hot.put(
+                0,
+                &format!("u{}", user % 300),
+                Known::told(user, seen(user)),
+            );
             let part = hot.part(&format!("u{user}"));
             assert_eq!(part.places.len(), part.circle.len());
             for (at, place) in part.circle.iter().enumerate() {

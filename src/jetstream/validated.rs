@@ -213,11 +213,7 @@ impl Core {
     /// Whether this is the user's last message, 0 if there is none, at a place in the log
     /// behind all that was there at the call: that place. `None` says nothing: the server
     /// refuses, too, what it cannot tell at the moment.
-    async fn is_still_last(
-        &self,
-        user_id: &str,
-        last: u64,
-    ) -> Result<Option<u64>, JetStreamError> {
+    async fn is_still_last(&self, user_id: &str, last: u64) -> Result<Option<u64>, JetStreamError> {
         let before = self.hot().map(|hot| hot.highest());
         let condition = Condition { user_id, last };
         let sequence = match self.link.publish_barrier(Some(condition)).await {

@@ -99,11 +99,7 @@ async fn while_alive<T>(
 }
 
 /// What a message says has happened; `None` if it is no snapshot of its user.
-fn event(
-    user_id: &str,
-    position: &Position,
-    message: &Message,
-) -> Option<Event<StateSnapshot>> {
+fn event(user_id: &str, position: &Position, message: &Message) -> Option<Event<StateSnapshot>> {
     let revision = Revision::from(position.sequence);
     match Content::read(user_id, message.headers.as_ref(), &message.payload) {
         Content::State(state) => {
@@ -162,7 +158,10 @@ impl OfUser {
                 self.deliveries = None;
                 tracing::debug!(?end, "a user is watched anew");
                 let deadline = self.core.deadline();
-                let seen = self.core.see(&self.user_id, Wanted::Version, deadline).await?;
+                let seen = self
+                    .core
+                    .see(&self.user_id, Wanted::Version, deadline)
+                    .await?;
                 self.take(seen);
                 Ok(())
             }
@@ -213,7 +212,11 @@ impl OfUser {
     fn put(&self, latest: Entry) -> Option<Event<StateSnapshot>> {
         let snapshot = StateSnapshot::from_parts(self.user_id.clone(), latest.state?);
         let revision = Revision::from(latest.revision);
-        Some(Event::Put(Versioned::new(snapshot, revision, latest.written_at)))
+        Some(Event::Put(Versioned::new(
+            snapshot,
+            revision,
+            latest.written_at,
+        )))
     }
 
     fn tell(&mut self, sequence: u64, event: Option<Event<StateSnapshot>>) {

@@ -379,7 +379,11 @@ impl Core {
             // It is in the stream that is there now.
             Err(Replaced) => hot.epoch(),
         };
-        hot.put(epoch, message.user_id, Known::written(message.seen(sequence)));
+        hot.put(
+            epoch,
+            message.user_id,
+            Known::written(message.seen(sequence)),
+        );
     }
 }
 

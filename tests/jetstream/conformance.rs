@@ -52,7 +52,11 @@ async fn alone(servers: &Servers) {
 async fn together(servers: &Servers, runs: usize) {
     let (histories, latest, nobody) = (Follow::Histories, Follow::Latest, Follow::Nobody);
     for run in 0..runs {
-        for follow in [&[histories, latest][..], &[histories, nobody], &[nobody, nobody]] {
+        for follow in [
+            &[histories, latest][..],
+            &[histories, nobody],
+            &[nobody, nobody],
+        ] {
             let mut stores = Vec::new();
             for &each in follow {
                 let stream = format!("{:?}-{:?}-{run}", follow[0], follow[1]);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use attuned_store::{
-    AnyEvent, Event, Expected, JetStreamStore, RemovalCause, StateStore, StoreError,
+    AnyEvent, Event, Expected, Follow, JetStreamStore, RemovalCause, StateStore, StoreError,
 };
 use futures_util::TryStreamExt;
 
@@ -13,7 +13,15 @@ use crate::{builder, snapshot};
 const USERS: usize = 40;
 
 async fn store(servers: &Servers, time_to_live: Option<Duration>) -> JetStreamStore {
-    let mut store = builder(servers, "USERS").history(3);
+    store_that_follows(servers, Follow::Histories, time_to_live).await
+}
+
+async fn store_that_follows(
+    servers: &Servers,
+    follow: Follow,
+    time_to_live: Option<Duration>,
+) -> JetStreamStore {
+    let mut store = builder(servers, "USERS").history(3).follow(follow);
     if let Some(time) = time_to_live {
         store = store.time_to_live(time);
     }
@@ -72,14 +80,52 @@ async fn whom_nobody_writes_is_forgotten_on_three_servers() {
     whom_nobody_writes_is_forgotten(&servers).await;
 }
 
+/// Nobody is followed: the users come from the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_nobody_writes_is_forgotten_without_a_replica() {
+    let Some(servers) = Servers::start(1) else {
+        return;
+    };
+    let time = Some(Duration::from_secs(1));
+    let store = store_that_follows(&servers, Follow::Nobody, time).await;
+    for user in 0..USERS {
+        let user_id = format!("u{user}");
+        store.upsert_latest(snapshot(&user_id, 1)).await.unwrap();
+    }
+    let listed = async || store.list().try_collect::<Vec<_>>().await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    // Those are found that nobody reads.
+    while store.stats().expirations < USERS as u64 {
+        assert!(Instant::now() < deadline, "{:?}", store.stats());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(listed().await, [""; 0]);
+    assert_eq!(store.get_latest("u0").await.unwrap(), None);
+    let back = store.upsert_if(snapshot("u0", 2), Expected::Absent).await;
+    assert!(back.is_ok());
+    assert_eq!(listed().await, ["u0"]);
+}
+
 /// Whether a sweep, a read or a write meets them first.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_back_begins_anew() {
+    who_comes_back(Follow::Histories).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_begins_anew_without_a_replica() {
+    who_comes_back(Follow::Nobody).await;
+}
+
+async fn who_comes_back(follow: Follow) {
     let Some(servers) = Servers::start(1) else {
         return;
     };
     let time = Some(Duration::from_millis(50));
-    let (a, b) = (store(&servers, time).await, store(&servers, time).await);
+    let (a, b) = (
+        store(&servers, time).await,
+        store_that_follows(&servers, follow, time).await,
+    );
     for at in 0..30 {
         let old = a.upsert_if(snapshot("ada", at), Expected::Any).await;
         let old = old.unwrap();

@@ -25,6 +25,7 @@ mod faults;
 mod gaps;
 mod loss;
 mod markers;
+mod nobody;
 mod proxy;
 mod races;
 mod recorded;
@@ -37,7 +38,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use attuned_store::{JetStreamStore, JetStreamStoreBuilder, StateSnapshot};
+use attuned_store::{Follow, JetStreamStore, JetStreamStoreBuilder, StateSnapshot};
 
 use server::Servers;
 
@@ -48,6 +49,9 @@ fn builder(servers: &Servers, stream: &str) -> JetStreamStoreBuilder {
         .replicas(servers.count())
         .connect_timeout(Duration::from_secs(30))
 }
+
+/// With a replica, and without one.
+const WAYS: [Follow; 2] = [Follow::Histories, Follow::Nobody];
 
 /// A snapshot that its time tells from the others of its user.
 fn snapshot(user_id: &str, at: i64) -> StateSnapshot {

@@ -3,9 +3,10 @@
 //! It reads the server's side of the protocol, so it can tell what the log delivers from the
 //! answers to requests.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -20,11 +21,13 @@ use crate::random::Random;
 pub struct Faults {
     /// Of 100 acknowledgements so many are lost.
     pub lose_acknowledgements: AtomicU32,
-    /// So many of the next acknowledgements come as refusals: the message is in the log, and
-    /// a server that was the leader before has answered first.
-    pub refuse_acknowledgements: AtomicU32,
+    /// So many of the next answers to messages of users come as refusals, whatever they say: a
+    /// server that was the leader before has answered first.
+    pub refuse_writes: AtomicU32,
     /// What the log delivers comes late: each message a little, some by much.
     pub slow_log: AtomicBool,
+    /// Nothing of what the log delivers comes.
+    pub hold_log: AtomicBool,
     /// How many acknowledgements were lost.
     pub lost: AtomicU32,
 }
@@ -101,18 +104,31 @@ fn take_one(left: &AtomicU32) -> bool {
 }
 
 async fn carry(client: TcpStream, server: TcpStream, faults: &Faults) {
-    let (mut from_client, mut to_client) = client.into_split();
+    let (from_client, mut to_client) = client.into_split();
     let (from_server, mut to_server) = server.into_split();
     let (fast, mut fast_lane) = mpsc::unbounded_channel::<Vec<u8>>();
     let (slow, mut slow_lane) = mpsc::unbounded_channel::<Vec<u8>>();
+    // Where the answers to messages of users go.
+    let of_users = Mutex::new(HashSet::new());
     let requests = async {
-        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+        let mut from_client = BufReader::with_capacity(1 << 16, from_client);
+        while let Some(frame) = Frame::read(&mut from_client).await {
+            if let Some(reply) = frame.reply_of_user() {
+                of_users.lock().unwrap().insert(reply.to_owned());
+            }
+            if to_server.write_all(&frame.bytes).await.is_err() {
+                return;
+            }
+        }
     };
     let answers = async {
         let mut from_server = BufReader::with_capacity(1 << 16, from_server);
         let mut random = Random::from_entropy();
         while let Some(mut frame) = Frame::read(&mut from_server).await {
-            if frame.is_acknowledgement() && take_one(&faults.refuse_acknowledgements) {
+            let is_of_user = frame
+                .inbox()
+                .is_some_and(|inbox| of_users.lock().unwrap().remove(inbox));
+            if is_of_user && take_one(&faults.refuse_writes) {
                 frame.refuse();
             }
             if frame.is_acknowledgement()
@@ -137,6 +153,9 @@ async fn carry(client: TcpStream, server: TcpStream, faults: &Faults) {
                 };
                 tokio::time::sleep(Duration::from_micros(microseconds as u64)).await;
             }
+            while faults.hold_log.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             if fast.send(frame).is_err() {
                 return;
             }
@@ -157,7 +176,7 @@ async fn carry(client: TcpStream, server: TcpStream, faults: &Faults) {
     }
 }
 
-/// What a server sends at once.
+/// What a server or a client sends at once.
 struct Frame {
     line: String,
     bytes: Vec<u8>,
@@ -170,7 +189,10 @@ impl Frame {
             return None;
         }
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-        if line.starts_with("MSG ") || line.starts_with("HMSG ") {
+        if ["MSG ", "HMSG ", "PUB ", "HPUB "]
+            .iter()
+            .any(|word| line.starts_with(word))
+        {
             let size: usize = line.rsplit(' ').next()?.parse().ok()?;
             let start = bytes.len();
             bytes.resize(start + size + 2, 0);
@@ -179,11 +201,28 @@ impl Frame {
         Some(Self { line, bytes })
     }
 
-    /// Says of an acknowledgement that the condition did not hold.
+    /// The subject of what a server sends.
+    fn inbox(&self) -> Option<&str> {
+        let mut words = self.line.split(' ');
+        words.next().filter(|word| word.ends_with("MSG"))?;
+        words.next()
+    }
+
+    /// Where a client wants the answer, if it publishes a message of a user with headers.
+    fn reply_of_user(&self) -> Option<&str> {
+        let mut words = self.line.split(' ');
+        words.next().filter(|word| *word == "HPUB")?;
+        words.next().filter(|subject| subject.contains(".u."))?;
+        words.next()
+    }
+
+    /// Says that the condition did not hold, or that it cannot be told whether it does.
     fn refuse(&mut self) {
         let refusal = r#"{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"},"stream":"USERS","seq":0}"#;
-        let start = self.line.rsplit_once(' ').map_or("", |(start, _)| start);
-        self.line = format!("{start} {}", refusal.len());
+        // Without headers, if it had some.
+        let inbox = self.inbox().unwrap_or_default();
+        let id = self.line.split(' ').nth(2).unwrap_or_default();
+        self.line = format!("MSG {inbox} {id} {}", refusal.len());
         self.bytes = format!("{}\r\n{refusal}\r\n", self.line).into_bytes();
     }
 
