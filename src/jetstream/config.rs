@@ -1,18 +1,16 @@
 //! The settings of a store.
 
-use std::fmt;
-use std::path::PathBuf;
+mod check;
+mod security;
+
 use std::time::Duration;
 
+pub(super) use self::security::{Auth, Tls};
 use super::error::ConnectError;
 use super::{JetStreamStore, connect};
-use crate::map::{ConfigError, MAX_CAPACITY, MAX_HISTORY, MAX_TIME_TO_LIVE};
+#[cfg(doc)]
+use crate::map::{MAX_CAPACITY, MAX_HISTORY, MAX_TIME_TO_LIVE};
 use crate::memory::UserIdField;
-
-const MAX_STREAM_NAME_BYTES: usize = 64;
-
-/// Server-side times are in whole seconds, of which one is the shortest.
-const SHORTEST_MARKER_LIFETIME: Duration = Duration::from_secs(2);
 
 /// Connects a [`JetStreamStore`]; made by [`JetStreamStore::builder`].
 ///
@@ -68,37 +66,6 @@ pub enum Follow {
     /// Reads are messages: on a replicated stream, those of one user by many processes
     /// hinder each other, and conditional writes of the user.
     Nobody,
-}
-
-/// How the client says who it is.
-#[derive(Clone)]
-pub(super) enum Auth {
-    None,
-    UserAndPassword(String, String),
-    Token(String),
-    NKey(String),
-    CredentialsFile(PathBuf),
-}
-
-/// Which kind, and nothing else.
-impl fmt::Debug for Auth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::UserAndPassword(..) => "UserAndPassword(..)",
-            Self::Token(_) => "Token(..)",
-            Self::NKey(_) => "NKey(..)",
-            Self::CredentialsFile(_) => "CredentialsFile(..)",
-        })
-    }
-}
-
-/// Files, not what is in them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tls {
-    pub required: bool,
-    pub roots: Option<PathBuf>,
-    pub certificate_and_key: Option<(PathBuf, PathBuf)>,
 }
 
 impl JetStreamStoreBuilder {
@@ -225,58 +192,6 @@ impl JetStreamStoreBuilder {
         self
     }
 
-    /// Logs in with a user name and a password.
-    pub fn user_and_password(
-        mut self,
-        user: impl Into<String>,
-        password: impl Into<String>,
-    ) -> Self {
-        self.auth = Auth::UserAndPassword(user.into(), password.into());
-        self
-    }
-
-    /// Logs in with a token.
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.auth = Auth::Token(token.into());
-        self
-    }
-
-    /// Logs in with an NKey, of which this is the seed.
-    pub fn nkey(mut self, seed: impl Into<String>) -> Self {
-        self.auth = Auth::NKey(seed.into());
-        self
-    }
-
-    /// Logs in with a credentials file: a JWT and the seed of its NKey.
-    pub fn credentials_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.auth = Auth::CredentialsFile(path.into());
-        self
-    }
-
-    /// Refuses connections without TLS. An address that begins with `tls://` does so, too.
-    pub fn require_tls(mut self) -> Self {
-        self.tls.required = true;
-        self
-    }
-
-    /// Trusts the certificates in this PEM file, and not those that the system trusts.
-    /// Requires TLS.
-    pub fn tls_roots(mut self, path: impl Into<PathBuf>) -> Self {
-        self.tls.roots = Some(path.into());
-        self.require_tls()
-    }
-
-    /// Shows the servers this certificate, with the private key in the other PEM file.
-    /// Requires TLS.
-    pub fn tls_client_certificate(
-        mut self,
-        certificate: impl Into<PathBuf>,
-        key: impl Into<PathBuf>,
-    ) -> Self {
-        self.tls.certificate_and_key = Some((certificate.into(), key.into()));
-        self.require_tls()
-    }
-
     /// How long [`connect`](Self::connect) takes at most until it has a connection and the
     /// stream; and how long the catching up that follows may stand still. Default: 10
     /// seconds.
@@ -330,109 +245,5 @@ impl JetStreamStoreBuilder {
     /// How long the histories of the replica are.
     pub(super) fn replica_history(&self) -> Option<usize> {
         self.history.filter(|_| self.follow == Follow::Histories)
-    }
-
-    fn check(&self) -> Result<(), ConnectError> {
-        let name = &self.stream;
-        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        if !(1..=MAX_STREAM_NAME_BYTES).contains(&name.len()) || !name.bytes().all(in_name) {
-            return Err(ConnectError::InvalidStreamName {
-                name: name.chars().take(MAX_STREAM_NAME_BYTES).collect(),
-            });
-        }
-        match self.history {
-            Some(0) => return Err(ConfigError::HistoryZero.into()),
-            Some(requested) if requested > MAX_HISTORY => {
-                let max = MAX_HISTORY;
-                return Err(ConfigError::HistoryTooLarge { requested, max }.into());
-            }
-            _ => {}
-        }
-        if self.capacity > MAX_CAPACITY {
-            let (requested, max) = (self.capacity, MAX_CAPACITY);
-            return Err(ConfigError::CapacityTooLarge { requested, max }.into());
-        }
-        let invalid = |setting, rule| Err(ConnectError::InvalidSetting { setting, rule });
-        if !(1..=MAX_CAPACITY).contains(&self.cached_users) {
-            return invalid("cached_users", "1 to MAX_CAPACITY");
-        }
-        if let Some(time) = self.time_to_live
-            && !(Duration::from_millis(1)..=MAX_TIME_TO_LIVE).contains(&time)
-        {
-            return invalid("time_to_live", "a millisecond to MAX_TIME_TO_LIVE");
-        }
-        if self.servers.is_empty() {
-            return invalid("builder", "given at least one server");
-        }
-        if !matches!(self.replicas, 1 | 3 | 5) {
-            return invalid("replicas", "1, 3 or 5");
-        }
-        // One is what tells whether there was more than the history shows.
-        if !(1..=MAX_HISTORY).contains(&self.slack) {
-            return invalid("slack", "1 to MAX_HISTORY");
-        }
-        if self.prefetch < 2 {
-            return invalid("prefetch", "at least 2");
-        }
-        if self.marker_lifetime < SHORTEST_MARKER_LIFETIME
-            || self.marker_lifetime.subsec_nanos() > 0
-        {
-            return invalid("marker_lifetime", "2 seconds or more, in whole seconds");
-        }
-        for (setting, timeout) in [
-            ("connect_timeout", self.connect_timeout),
-            ("request_timeout", self.request_timeout),
-            ("operation_timeout", self.operation_timeout),
-        ] {
-            if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
-                return invalid(setting, "more than 0 and at most an hour");
-            }
-        }
-        Ok(())
-    }
-}
-
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60 * 60);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn builder() -> JetStreamStoreBuilder {
-        JetStreamStoreBuilder::new(vec!["127.0.0.1:4222".to_owned()])
-    }
-
-    #[test]
-    fn no_secret_is_shown() {
-        let builders = [
-            builder().user_and_password("service", "hunter2"),
-            builder().token("hunter2"),
-            builder().nkey("hunter2"),
-        ];
-        for builder in builders {
-            let shown = format!("{builder:?} {builder:#?}");
-            assert!(!shown.contains("hunter2"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn settings_out_of_bounds_are_named() {
-        let refused = |builder: JetStreamStoreBuilder| builder.check().unwrap_err().to_string();
-        assert_eq!(
-            refused(builder().stream("a.b")),
-            r#"the stream name "a.b" is not 1 to 64 of A-Z, a-z, 0-9, _ and -"#
-        );
-        assert!(refused(builder().history(0)).contains("at least 1 entry"));
-        assert!(refused(builder().history(MAX_HISTORY + 1)).contains("exceeds the maximum"));
-        assert!(refused(builder().capacity(MAX_CAPACITY + 1)).contains("exceeds the maximum"));
-        assert_eq!(refused(builder().replicas(2)), "replicas must be 1, 3 or 5");
-        let short = Duration::from_millis(1_500);
-        assert!(refused(builder().marker_lifetime(short)).starts_with("marker_lifetime must be"));
-        for time in [Duration::ZERO, Duration::MAX] {
-            assert!(refused(builder().time_to_live(time)).starts_with("time_to_live must be"));
-        }
-        assert!(refused(builder().request_timeout(Duration::ZERO)).starts_with("request_timeout"));
-        assert!(refused(JetStreamStoreBuilder::new(Vec::new())).contains("at least one server"));
-        assert!(builder().check().is_ok());
     }
 }

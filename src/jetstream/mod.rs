@@ -19,6 +19,7 @@ mod local;
 mod message;
 mod outgoing;
 mod own;
+mod put;
 mod read;
 mod removed;
 mod replica;

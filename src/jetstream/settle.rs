@@ -52,10 +52,10 @@ use super::direct::Stored;
 use super::error::JetStreamError;
 use super::kept::Kept;
 use super::outgoing::Message;
+use super::put::{Attempts, UNTIL_APPLIED, applied};
 use super::read::PAUSE;
 use super::replica::Replica;
 use super::seen::Seen;
-use super::write::{Attempts, UNTIL_APPLIED, applied};
 
 /// What the log has of a write.
 #[derive(Debug, PartialEq, Eq)]

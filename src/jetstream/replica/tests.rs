@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::jetstream::seen::Seen;
 use crate::snapshot::State;
 
 fn replica(history: usize) -> Replica {
