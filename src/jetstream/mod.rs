@@ -61,8 +61,9 @@ pub use self::local::Local;
 /// Keeps the state of each user in a replicated log that several processes share: a stream
 /// of [NATS JetStream](https://docs.nats.io/nats-concepts/jetstream).
 ///
-/// Each process follows the stream into a replica in its memory, and answers from that.
-/// Cloning a store shares it.
+/// Each process follows the stream into a replica in its memory, and answers from that; or it
+/// [follows nobody](Follow::Nobody), if that is too much for its memory. Cloning a store
+/// shares it.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -95,7 +96,8 @@ pub use self::local::Local;
 ///
 /// Through [`local`](Self::local), a read costs what one of the memory costs, and shows what
 /// this process has seen: its own writes, and never an older state after a newer one, but
-/// possibly not what another process has written a moment ago.
+/// possibly not what another process has written a moment ago. [`Local`] says what holds
+/// without a replica.
 ///
 /// The chapter [`docs::jetstream`](crate::docs::jetstream) says why that is so, what is lost
 /// when, what happens in a partition, and how to set the servers up.

@@ -14,9 +14,8 @@
 //! knows of, the read has taken one round trip.
 //!
 //! On a replicated stream, conditions on one user exclude each other for a moment, and
-//! conditional writes of the user as well. In a process
-//! one such read of a user is under way at a time, and those who came before it began share
-//! its result.
+//! conditional writes of the user as well. In a process one such read of a user is under way
+//! at a time, and those who came before it began share its result.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
