@@ -52,7 +52,7 @@ async fn acknowledgements_are_lost_to(
 ) {
     let (store, proxy) = lossy(servers, follow, 40).await;
     let mut expected = Expected::Absent;
-    for at in 0..Depth::of_this_run().choose(40, 200) {
+    for at in 0..Depth::of_this_run().choose(30, 200) {
         match at % 3 {
             0 => store.upsert_latest(snapshot(user_id, at)).await.unwrap(),
             _ => {

@@ -82,7 +82,7 @@ async fn no_update_of_64_clients_is_lost() {
     };
     for follow in WAYS {
         let (a, b) = two(&servers, follow).await;
-        let each = Depth::of_this_run().choose(3, 10);
+        let each = Depth::of_this_run().choose(2, 10);
         let mut clients = JoinSet::new();
         for client in 0..64 {
             let store = if client % 2 == 0 {
