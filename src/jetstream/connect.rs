@@ -1,7 +1,7 @@
 //! From settings to a store that has caught up.
 
 use std::fs;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -115,8 +115,7 @@ fn start(
         operation_timeout: builder.operation_timeout,
         user_id_field: builder.user_id_field,
         drawn: AtomicU64::new(0),
-        begun: Instant::now(),
-        lagged_at: AtomicU64::new(0),
+        lags: AtomicBool::new(false),
     });
     let tasks = tasks(&core, builder.time_to_live);
     let _alive = alive;

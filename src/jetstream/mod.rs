@@ -35,12 +35,11 @@ mod write;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use self::barrier::Barriers;
 use self::counts::Counts;
@@ -148,10 +147,8 @@ struct Core {
     operation_timeout: Duration,
     user_id_field: UserIdField,
     drawn: AtomicU64,
-    begun: Instant,
-    /// When the replica last kept a reader waiting in vain, in milliseconds since `begun`;
-    /// 0 if it never has.
-    lagged_at: AtomicU64,
+    /// Whether the replica has kept the last reader waiting in vain.
+    lags: AtomicBool,
 }
 
 impl Core {

@@ -21,7 +21,8 @@ use super::kept::Kept;
 use super::replica::{Look, Replica};
 use super::seen::{Seen, Wanted};
 
-/// How long a reader waits for the replica.
+/// How long a reader waits for the replica. What comes then takes some milliseconds, so longer
+/// patience does not pay, and a reader is not to wait for 100 ms in all.
 #[derive(Clone, Copy)]
 struct Patience {
     /// Until it comes to the barrier…
@@ -31,28 +32,21 @@ struct Patience {
 }
 
 const PATIENCE: Patience = Patience {
-    reached: Duration::from_millis(40),
-    closed: Duration::from_millis(20),
+    reached: Duration::from_millis(20),
+    closed: Duration::from_millis(10),
 };
 
-/// The same while the replica lags.
+/// The same after a replica has kept a reader waiting in vain, until it has answered one.
 const LITTLE_PATIENCE: Patience = Patience {
     reached: Duration::from_millis(5),
     closed: Duration::from_millis(5),
 };
-
-/// A replica that has kept a reader waiting in vain is taken to lag for so long.
-const LAGS: Duration = Duration::from_millis(250);
 
 /// Between tries, when there is nothing else to wait for.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 /// How many users of a batch are read at once without the replica.
 const AT_ONCE: usize = 64;
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
 
 impl Core {
     pub(super) fn deadline(&self) -> Instant {
@@ -240,7 +234,10 @@ impl Core {
             let acknowledged = Instant::now();
             loop {
                 let (told, until) = match replica.look(barrier, user_ids, entries, &answer) {
-                    Look::Answer(answer) => return Ok(Some(answer)),
+                    Look::Answer(answer) => {
+                        self.note_lag(false);
+                        return Ok(Some(answer));
+                    }
                     Look::AskAnew => break,
                     Look::Behind(told) => (told, acknowledged + patience.reached),
                     Look::Gap(told) => {
@@ -250,34 +247,30 @@ impl Core {
                 };
                 // It is told, too, if the replica starts over: then the look says so.
                 if time::timeout_at(until.min(deadline), told).await.is_err() {
-                    self.note_lag();
+                    self.note_lag(true);
                     return Ok(None);
                 }
             }
             let reached = *reached.get_or_insert_with(Instant::now);
             if Instant::now() > reached + patience.closed {
-                self.note_lag();
+                self.note_lag(true);
                 return Ok(None);
             }
         }
     }
 
     fn patience(&self) -> Patience {
-        let lagged_at = self.lagged_at.load(Ordering::Relaxed);
-        if lagged_at > 0 && self.since_begun().saturating_sub(lagged_at) < millis(LAGS) {
+        if self.lags.load(Ordering::Relaxed) {
             LITTLE_PATIENCE
         } else {
             PATIENCE
         }
     }
 
-    fn note_lag(&self) {
-        self.lagged_at
-            .store(self.since_begun().max(1), Ordering::Relaxed);
-    }
-
-    /// In milliseconds.
-    fn since_begun(&self) -> u64 {
-        millis(self.begun.elapsed())
+    fn note_lag(&self, lags: bool) {
+        // Most of the time it is known, and threads share the word without writing to it.
+        if self.lags.load(Ordering::Relaxed) != lags {
+            self.lags.store(lags, Ordering::Relaxed);
+        }
     }
 }
