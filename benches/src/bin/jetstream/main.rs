@@ -102,6 +102,10 @@ async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
     let store = store(servers, "USERS").await?;
     let memory = MemoryStore::builder().history(3).build()?;
     let bare = Bare::connect(servers, "BARE").await?;
+    // What the servers and a client have to do in any case if somebody follows.
+    let followed = Bare::connect(servers, "FOLLOWED").await?;
+    let follower = Bare::connect(servers, "FOLLOWED").await?;
+    tokio::spawn(async move { follower.consume("FOLLOWED", u64::MAX).await });
     let body = serde_json::to_vec(&snapshot(0, 0))?;
     store.upsert_latest(snapshot(0, 0)).await?;
     memory.insert(snapshot(0, 0))?;
@@ -114,6 +118,14 @@ async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
     );
     let mut write = Row::new("1 in flight: upsert, bare publish", Unit::Each);
     let mut writes = Row::new("128 in flight: upserts, bare publishes", Unit::Rate);
+    let mut followed_write = Row::new(
+        "1 in flight: bare publish that a bare consumer follows, bare publish",
+        Unit::Each,
+    );
+    let mut followed_writes = Row::new(
+        "128 in flight: bare publishes that a bare consumer follows, bare publishes",
+        Unit::Rate,
+    );
     for _ in 0..size.rounds {
         let hot = 1_000 * size.single;
         local.ours(hot, || {
@@ -142,6 +154,10 @@ async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
             let begun = Instant::now();
             bare.publish(0, body.clone()).await?;
             write.theirs_took(begun.elapsed());
+            followed_write.theirs_took(begun.elapsed());
+            let begun = Instant::now();
+            followed.publish(0, body.clone()).await?;
+            followed_write.ours_took(begun.elapsed());
         }
 
         let begun = Instant::now();
@@ -163,8 +179,23 @@ async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
         let begun = Instant::now();
         at_once(size.many, |index| bare.publish(index % 1_000, body.clone())).await?;
         writes.theirs_took(begun.elapsed() / size.many as u32);
+        followed_writes.theirs_took(begun.elapsed() / size.many as u32);
+        let begun = Instant::now();
+        at_once(size.many, |index| {
+            followed.publish(index % 1_000, body.clone())
+        })
+        .await?;
+        followed_writes.ours_took(begun.elapsed() / size.many as u32);
     }
-    for row in [local, read, reads, write, writes] {
+    for row in [
+        local,
+        read,
+        reads,
+        write,
+        followed_write,
+        writes,
+        followed_writes,
+    ] {
         println!("{row}");
     }
     Ok(())
