@@ -10,7 +10,7 @@ use tokio::time;
 
 use super::error::JetStreamError;
 use super::link::{EXPECTED_SEQUENCE, Link};
-use super::message::{Content, Entry, write_id};
+use super::message::{Content, Entry, name, write_id};
 use super::seen::Seen;
 
 const NOT_FOUND: u16 = 404;
@@ -114,7 +114,7 @@ impl Stored {
             description: "a message came without its sequence and time".to_owned(),
         };
         let (sequence, written_at) = headers.and_then(position).ok_or_else(malformed)?;
-        let header = |name| headers.and_then(|headers| headers.get(name));
+        let header = |header| headers.and_then(|headers| headers.get(name(header)));
         let expected =
             header(EXPECTED_SEQUENCE).and_then(|expected| expected.as_str().parse().ok());
         Ok(Self {
@@ -167,8 +167,8 @@ impl Seen {
 
 /// Where the message is in the stream, and since when, in milliseconds.
 fn position(headers: &HeaderMap) -> Option<(u64, i64)> {
-    let sequence = headers.get("Nats-Sequence")?.as_str().parse().ok()?;
-    let time = unix_ms(headers.get("Nats-Time-Stamp")?.as_str())?;
+    let sequence = headers.get(name("Nats-Sequence"))?.as_str().parse().ok()?;
+    let time = unix_ms(headers.get(name("Nats-Time-Stamp"))?.as_str())?;
     Some((sequence, time))
 }
 

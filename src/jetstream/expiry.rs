@@ -117,7 +117,7 @@ impl Core {
         deadline: Instant,
     ) -> Result<Option<Seen>, JetStreamError> {
         let message = Message::expiry(user_id);
-        let mut attempts = self.attempts_until(deadline);
+        let mut attempts = self.attempts_until(&message, deadline);
         match self.put(&mut attempts, &message, Some(seen.last)).await {
             Ok(sequence) => {
                 self.counts.expired();

@@ -111,16 +111,22 @@ impl Follower {
     }
 
     fn read(&self, message: &Message, position: &Position) -> Delivered {
+        let own = self.own_write(message);
         let user_id = self.link.subjects().user_of(&message.subject);
         let of_user = user_id.map(|user_id| {
-            let content = Content::read(user_id, message.headers.as_ref(), &message.payload);
+            // What this process has written need not be read.
+            let known = own.and_then(|number| self.own_writes.take_state(number));
+            let content = known.map_or_else(
+                || Content::read(user_id, message.headers.as_ref(), &message.payload),
+                Content::State,
+            );
             (user_id.into(), content)
         });
         Delivered {
             sequence: position.sequence,
             written_at: position.written_at,
             of_user,
-            own: self.own_write(message),
+            own,
             pending: position.pending,
         }
     }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::JetStreamError;
-use super::message::Subjects;
+use super::message::{Subjects, name};
 
 /// Says which sequence the last message of the subject must have.
 pub(super) const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
@@ -127,7 +127,7 @@ impl Link {
         expected: Option<u64>,
     ) -> Result<Ack, JetStreamError> {
         if let Some(sequence) = expected {
-            headers.insert(EXPECTED_SEQUENCE, sequence.to_string().as_str());
+            headers.insert(name(EXPECTED_SEQUENCE), sequence.to_string());
         }
         let subject = self.subjects.of_user(user_id);
         self.publish(subject, headers, payload).await
@@ -145,7 +145,7 @@ impl Link {
         payload: Bytes,
         expected: u64,
     ) -> Result<Vec<Result<Ack, JetStreamError>>, JetStreamError> {
-        headers.insert(EXPECTED_SEQUENCE, expected.to_string().as_str());
+        headers.insert(name(EXPECTED_SEQUENCE), expected.to_string());
         let (subject, inbox) = (self.subjects.of_user(user_id), self.client.new_inbox());
         let subscribed = self.client.subscribe(inbox.clone()).await;
         let mut answers = subscribed.map_err(JetStreamError::client)?;
@@ -167,10 +167,10 @@ impl Link {
         condition: Option<Condition<'_>>,
     ) -> Result<Ack, JetStreamError> {
         let mut headers = HeaderMap::new();
-        headers.insert("Nats-TTL", BARRIER_LIFETIME);
+        headers.insert(name("Nats-TTL"), BARRIER_LIFETIME);
         if let Some(Condition { user_id, last }) = condition {
-            headers.insert(EXPECTED_SEQUENCE, last.to_string().as_str());
-            headers.insert(EXPECTED_SUBJECT, self.subjects.of_user(user_id).as_str());
+            headers.insert(name(EXPECTED_SEQUENCE), last.to_string());
+            headers.insert(name(EXPECTED_SUBJECT), self.subjects.of_user(user_id));
         }
         let subject = self.subjects.barrier.clone();
         self.publish(subject, headers, Bytes::new()).await
@@ -182,11 +182,6 @@ impl Link {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<Ack, JetStreamError> {
-        let bytes = payload.len() + ROOM_FOR_HEADERS;
-        let max = self.client.server_info().max_payload;
-        if max > 0 && bytes > max {
-            return Err(JetStreamError::MessageTooLarge { bytes, max });
-        }
         let request = Request::new().headers(headers).payload(payload);
         acknowledgement(&self.request(subject, request).await?)
     }
@@ -223,8 +218,13 @@ impl Link {
             return Err(JetStreamError::Disconnected);
         }
         let request = request.timeout(Some(timeout));
+        let bytes = request.payload.as_ref().map_or(0, Bytes::len);
         let reply = self.client.send_request(subject, request).await;
         reply.map_err(|error| match error.kind() {
+            RequestErrorKind::MaxPayloadExceeded => JetStreamError::MessageTooLarge {
+                bytes: bytes + ROOM_FOR_HEADERS,
+                max: self.client.server_info().max_payload,
+            },
             RequestErrorKind::TimedOut => JetStreamError::TimedOut,
             RequestErrorKind::NoResponders => JetStreamError::NoResponders,
             _ => JetStreamError::client(error),

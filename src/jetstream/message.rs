@@ -7,7 +7,7 @@
 //!
 //! User ids need no encoding, since none of them has a dot, a space or a wildcard.
 
-use async_nats::HeaderMap;
+use async_nats::header::{HeaderMap, HeaderName};
 use smol_str::SmolStr;
 
 use crate::removal::RemovalCause;
@@ -30,6 +30,11 @@ const MARKER_REASON: &str = "Nats-Marker-Reason";
 /// The same where the message may be sent again: the server knows this header, and does not
 /// take a message twice.
 pub(super) const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// A header's name. As a `str` it would be checked and copied each time.
+pub(super) const fn name(header: &'static str) -> HeaderName {
+    HeaderName::from_static(header)
+}
 
 /// The subjects of a stream, and of this process in it.
 #[derive(Debug)]
@@ -79,7 +84,7 @@ impl Content {
         if payload.is_empty() {
             return Self::Removal(cause(headers));
         }
-        let schema = headers.and_then(|headers| headers.get(SCHEMA));
+        let schema = headers.and_then(|headers| headers.get(name(SCHEMA)));
         if schema.is_some_and(|schema| schema.as_str() != SCHEMA_VERSION) {
             return Self::Unreadable;
         }
@@ -92,19 +97,21 @@ impl Content {
 
 /// The id of the write that a message is of, if a store has made it.
 pub(super) fn write_id(headers: &HeaderMap) -> Option<&str> {
-    let id = headers.get(WRITE_ID).or_else(|| headers.get(MESSAGE_ID))?;
+    let id = headers
+        .get(name(WRITE_ID))
+        .or_else(|| headers.get(name(MESSAGE_ID)))?;
     Some(id.as_str())
 }
 
 /// Whether a message that came without its payload has none.
 pub(super) fn has_no_payload(headers: Option<&HeaderMap>) -> bool {
-    let size = headers.and_then(|headers| headers.get("Nats-Msg-Size"));
+    let size = headers.and_then(|headers| headers.get(name("Nats-Msg-Size")));
     size.is_some_and(|size| size.as_str() == "0")
 }
 
 fn cause(headers: Option<&HeaderMap>) -> RemovalCause {
-    let is = |name: &str, value: &str| {
-        let found = headers.and_then(|headers| headers.get(name));
+    let is = |header: &'static str, value: &str| {
+        let found = headers.and_then(|headers| headers.get(name(header)));
         found.is_some_and(|found| found.as_str() == value)
     };
     if is(REMOVAL, EXPIRED) || is(MARKER_REASON, "MaxAge") {

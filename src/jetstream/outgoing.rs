@@ -5,11 +5,11 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::message::{EXPIRED, Entry, REMOVAL, SCHEMA, SCHEMA_VERSION};
+use super::message::{EXPIRED, Entry, REMOVAL, SCHEMA, SCHEMA_VERSION, name};
 use super::seen::Seen;
 use crate::clock::unix_ms_now;
 use crate::removal::RemovalCause;
-use crate::snapshot::StateSnapshot;
+use crate::snapshot::{State, StateSnapshot};
 use crate::store::{Result, StoreError};
 
 /// What is to be written of a user.
@@ -52,32 +52,35 @@ impl<'m> Message<'m> {
     pub fn headers(&self, marker_lifetime: Duration) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if self.snapshot.is_none() {
-            headers.insert("Nats-Rollup", "sub");
+            headers.insert(name("Nats-Rollup"), "sub");
             if self.cause == RemovalCause::Expired {
-                headers.insert(REMOVAL, EXPIRED);
+                headers.insert(name(REMOVAL), EXPIRED);
             }
-            headers.insert(
-                "Nats-TTL",
-                format!("{}s", marker_lifetime.as_secs()).as_str(),
-            );
+            let lifetime = format!("{}s", marker_lifetime.as_secs());
+            headers.insert(name("Nats-TTL"), lifetime);
         } else {
-            headers.insert(SCHEMA, SCHEMA_VERSION);
+            headers.insert(name(SCHEMA), SCHEMA_VERSION);
         }
         headers
+    }
+
+    /// What is written; `None` if it is a removal.
+    pub fn state(&self) -> Option<&State> {
+        self.snapshot.map(StateSnapshot::state)
     }
 
     /// What there is of the user once it is written with this sequence. When the server took
     /// it is not known, and put as now.
     pub fn seen(&self, sequence: u64) -> Seen {
-        let entry = |snapshot: &StateSnapshot| Entry {
+        let entry = |state: &State| Entry {
             revision: sequence,
             written_at: unix_ms_now(),
             number: 1,
-            state: Some(snapshot.state().clone()),
+            state: Some(state.clone()),
         };
         Seen {
             last: sequence,
-            entries: self.snapshot.map(entry).into_iter().collect(),
+            entries: self.state().map(entry).into_iter().collect(),
         }
     }
 }

@@ -11,12 +11,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::snapshot::State;
+
 #[derive(Debug)]
 pub(super) struct OwnWrites {
     /// Tells this process, and this store in it, from all others.
     process: String,
     next: AtomicU64,
-    under_way: Mutex<HashMap<u64, oneshot::Sender<u64>>>,
+    under_way: Mutex<HashMap<u64, UnderWay>>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    tell: oneshot::Sender<u64>,
+    /// What is written, so that the replica need not read it from the message.
+    state: Option<State>,
 }
 
 /// A write that is under way, until this is dropped.
@@ -44,16 +53,17 @@ impl OwnWrites {
         &self.process
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<u64>>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<u64, UnderWay>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn begin(&self) -> OwnWrite<'_> {
+    /// A write of this state, or a removal.
+    pub fn begin(&self, state: Option<State>) -> OwnWrite<'_> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (tell, seen) = oneshot::channel();
-        self.under_way().insert(number, tell);
+        self.under_way().insert(number, UnderWay { tell, state });
         OwnWrite {
             writes: self,
             number,
@@ -70,11 +80,16 @@ impl OwnWrites {
         number.parse().ok()
     }
 
+    /// What the write with this number writes, the first time that it is asked for.
+    pub fn take_state(&self, number: u64) -> Option<State> {
+        self.under_way().get_mut(&number)?.state.take()
+    }
+
     /// The replica has applied a write of this process.
     pub fn applied(&self, number: u64, sequence: u64) {
-        if let Some(tell) = self.under_way().remove(&number) {
+        if let Some(under_way) = self.under_way().remove(&number) {
             // It may have ended otherwise.
-            let _ = tell.send(sequence);
+            let _ = under_way.tell.send(sequence);
         }
     }
 }
@@ -103,8 +118,8 @@ mod tests {
     #[test]
     fn a_write_is_told_that_it_was_applied() {
         let writes = OwnWrites::new();
-        let mut first = writes.begin();
-        let mut second = writes.begin();
+        let mut first = writes.begin(None);
+        let mut second = writes.begin(None);
         let number = writes.number(&first.id()).unwrap();
         writes.applied(number, 7);
         assert_eq!(first.was_seen(), Some(7));
@@ -114,9 +129,21 @@ mod tests {
     }
 
     #[test]
+    fn a_state_is_given_once() {
+        let writes = OwnWrites::new();
+        let state = State::builder().updated_at(5).build_state().unwrap();
+        let write = writes.begin(Some(state.clone()));
+        let number = writes.number(&write.id()).unwrap();
+        assert_eq!(writes.take_state(number), Some(state));
+        assert_eq!(writes.take_state(number), None);
+        drop(write);
+        assert_eq!(writes.take_state(number), None);
+    }
+
+    #[test]
     fn the_writes_of_others_are_told_apart() {
         let (writes, others) = (OwnWrites::new(), OwnWrites::new());
-        let theirs = others.begin().id();
+        let theirs = others.begin(None).id();
         assert_eq!(writes.number(&theirs), None);
         assert_eq!(writes.number("x"), None);
         assert_eq!(writes.process().len(), 32);

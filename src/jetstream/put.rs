@@ -12,7 +12,7 @@
 //! A refusal does not always mean that the message is not in the log, and what is done about
 //! that is in [`settle`](super::settle).
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -25,7 +25,7 @@ use super::gaps::Replaced;
 use super::hot::{HotUsers, Known};
 use super::kept::Kept;
 use super::link::Ack;
-use super::message::{MESSAGE_ID, WRITE_ID};
+use super::message::{MESSAGE_ID, WRITE_ID, name};
 use super::outgoing::Message;
 use super::own::OwnWrite;
 use super::read::PAUSE;
@@ -60,16 +60,18 @@ pub(super) struct Attempts<'a> {
 }
 
 impl Core {
-    pub(super) fn attempts(&self) -> Attempts<'_> {
-        self.attempts_until(self.deadline())
+    pub(super) fn attempts(&self, message: &Message<'_>) -> Attempts<'_> {
+        self.attempts_until(message, self.deadline())
     }
 
-    pub(super) fn attempts_until(&self, deadline: Instant) -> Attempts<'_> {
+    pub(super) fn attempts_until(&self, message: &Message<'_>, deadline: Instant) -> Attempts<'_> {
+        // For the replica.
+        let state = self.replica().and_then(|_| message.state().cloned());
         Attempts {
             gaps_before: self.replica().map_or(0, Replica::gaps_found),
             connects_before: self.link.connects(),
             highest_before: self.hot().map_or(0, HotUsers::highest),
-            write: self.own_writes.begin(),
+            write: self.own_writes.begin(state),
             in_doubt: false,
             refused: None,
             begun: Instant::now(),
@@ -95,13 +97,15 @@ impl Core {
         message: &Message<'_>,
         expected: Option<u64>,
     ) -> Result<u64, JetStreamError> {
-        let headers = self.headers(attempts, message, expected);
         let mut tries = 0;
         loop {
+            // Made for each attempt: hardly ever is there a second one.
+            let headers = self.headers(attempts, message, expected);
             let payload = message.payload.clone();
-            let sent =
-                self.link
-                    .publish_to_user(message.user_id, headers.clone(), payload, expected);
+            let sent = self
+                .link
+                .publish_to_user(message.user_id, headers, payload, expected);
+            let sent = pin!(sent);
             let error = match self.acknowledged_or_seen(attempts, sent).await {
                 Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
@@ -113,7 +117,7 @@ impl Core {
                 JetStreamError::TimedOut => {
                     attempts.in_doubt = true;
                     if expected.is_none() || !attempts.has_time() {
-                        return self.found_in_log(attempts, message).await;
+                        return Box::pin(self.found_in_log(attempts, message)).await;
                     }
                 }
                 // An attempt before is still under way on the server.
@@ -130,7 +134,9 @@ impl Core {
                     // Not in step with the others who try the same.
                     time::sleep(UNTIL_IT_CAN_TELL.mul_f64(self.jitter()) * tries).await;
                 }
-                _ if attempts.in_doubt => return self.found_in_log(attempts, message).await,
+                _ if attempts.in_doubt => {
+                    return Box::pin(self.found_in_log(attempts, message)).await;
+                }
                 error => return Err(error),
             }
         }
@@ -145,7 +151,7 @@ impl Core {
         let mut headers = message.headers(self.marker_lifetime);
         // One that is not sent again spares the server the trouble to remember it.
         let id = expected.map_or(WRITE_ID, |_| MESSAGE_ID);
-        headers.insert(id, attempts.write.id().as_str());
+        headers.insert(name(id), attempts.write.id());
         headers
     }
 
@@ -154,12 +160,11 @@ impl Core {
     async fn acknowledged_or_seen(
         &self,
         attempts: &mut Attempts<'_>,
-        sent: impl Future<Output = Result<Ack, JetStreamError>>,
+        sent: Pin<&mut impl Future<Output = Result<Ack, JetStreamError>>>,
     ) -> Result<u64, JetStreamError> {
         let Kept::All(replica) = &self.kept else {
             return Ok(sent.await?.sequence);
         };
-        let sent = pin!(sent);
         let acknowledged = match select(sent, &mut attempts.write.seen).await {
             Either::Left((acknowledged, _)) => acknowledged?,
             Either::Right((Ok(sequence), _)) => return Ok(sequence),

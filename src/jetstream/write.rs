@@ -31,10 +31,10 @@ const IN_FLIGHT: usize = 256;
 impl Core {
     pub(super) async fn upsert(&self, snapshot: &StateSnapshot) -> Result<Revision> {
         let message = Message::of(snapshot)?;
-        let mut attempts = self.attempts();
+        let mut attempts = self.attempts(&message);
         if self.clock.has_time_to_live() {
             // A user who comes back begins anew.
-            self.present(snapshot.user_id(), attempts.deadline).await?;
+            Box::pin(self.present(snapshot.user_id(), attempts.deadline)).await?;
         }
         let sequence = self.put(&mut attempts, &message, None).await?;
         Ok(Revision::from(sequence))
@@ -125,7 +125,7 @@ impl Core {
     /// Writes or deletes, if what is there is what is expected; returns the sequence.
     async fn put_if(&self, message: &Message<'_>, expected: Expected) -> Result<u64> {
         let user_id = message.user_id;
-        let mut attempts = self.attempts();
+        let mut attempts = self.attempts(message);
         let mut seen = self.present(user_id, attempts.deadline).await?;
         loop {
             if let Some(sequence) = seen.sequence_to_expect(expected) {
@@ -164,7 +164,7 @@ impl Core {
     /// and nobody else can have.
     pub(super) async fn remove(&self, user_id: &str) -> Result<bool> {
         let message = Message::removal(user_id);
-        let mut attempts = self.attempts();
+        let mut attempts = self.attempts(&message);
         let mut seen = self.present(user_id, attempts.deadline).await?;
         loop {
             if seen.revision().is_some() {

@@ -245,7 +245,7 @@ fn an_unreadable_message_is_counted_and_is_the_latest() {
 fn who_sees_that_a_write_is_applied_has_been_told() {
     let replica = replica(1);
     let own_writes = Arc::clone(&replica.own_writes);
-    let mut written = own_writes.begin();
+    let mut written = own_writes.begin(None);
     let own = own_writes.number(&written.id());
     replica
         .apply([Delivered {
