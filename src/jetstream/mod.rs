@@ -1,4 +1,18 @@
 //! The backend for several processes: a replicated log, followed by a replica in each.
+//!
+//! | what | where |
+//! |---|---|
+//! | settings, and from them to a store | `config.rs`, `connect.rs`, `tls.rs` |
+//! | the contract, reads without a barrier, figures, errors | `contract.rs`, `local.rs`, `counts.rs`, `error.rs` |
+//! | what is in memory: one of two | `kept.rs` |
+//! | all users: when they may be shown, what there is, how it comes there | `gaps.rs`, `replica.rs`, `follow.rs`, `removed.rs` |
+//! | those used lately, in a store that follows nobody | `hot.rs` |
+//! | reads: by a barrier that they share, or by a condition on the user | `read.rs`, `barrier.rs`, `validated.rs`, `seen.rs` |
+//! | writes: what is expected, how one is sent, what became of it | `write.rs`, `put.rs`, `settle.rs`, `own.rs`, `outgoing.rs` |
+//! | all users, one after the other | `listing.rs`, `scan.rs` |
+//! | changes | `watching.rs`, and without a replica `watching_log.rs` |
+//! | users whose time is over | `expiry.rs` |
+//! | the protocol: requests, direct gets, consumers, the stream, messages | `link.rs`, `direct.rs`, `consumer.rs`, `stream.rs`, `message.rs` |
 
 mod barrier;
 mod config;
