@@ -134,7 +134,7 @@ impl Core {
                     // Not in step with the others who try the same.
                     time::sleep(UNTIL_IT_CAN_TELL.mul_f64(self.jitter()) * tries).await;
                 }
-                _ if attempts.in_doubt => {
+                _ if attempts.may_be_written() => {
                     return Box::pin(self.found_in_log(attempts, message)).await;
                 }
                 error => return Err(error),
@@ -218,9 +218,14 @@ impl Attempts<'_> {
         }
     }
 
+    /// Whether nothing tells yet what became of an attempt.
+    fn may_be_written(&self) -> bool {
+        self.in_doubt || self.refused.is_some()
+    }
+
     /// The error of the operation, if this one ends it.
     pub fn failed(&self, error: JetStreamError) -> JetStreamError {
-        if self.in_doubt {
+        if self.may_be_written() {
             JetStreamError::OutcomeUnknown
         } else {
             error

@@ -92,7 +92,7 @@ impl Core {
         if let Ok(Trace::Unknown) = trace {
             trace = self.ask_leader(attempts, message, expected).await;
         }
-        match trace.map_err(|error| attempts.failed(error))? {
+        match trace.unwrap_or(Trace::Unknown) {
             Trace::Written(sequence) => {
                 self.note_written(attempts, message, sequence);
                 Ok(Some(sequence))
@@ -206,7 +206,9 @@ impl Core {
 
 /// Whether the replica has seen all that happened to the user since the write began.
 fn has_all(replica: &Replica, attempts: &Attempts<'_>, seen: &Seen) -> bool {
+    // Nothing, with no marker, is not a place in the log.
     !attempts.in_doubt
+        && seen.last > 0
         && replica.applied() >= seen.last
         && replica.gaps_found() == attempts.gaps_before
 }
