@@ -10,8 +10,8 @@ use crate::store::StoreError;
 /// Why an operation of a [`JetStreamStore`](super::JetStreamStore) failed: the
 /// [`source`](Error::source) of the [`StoreError`] that it returned.
 ///
-/// [`StoreError::Unavailable`] has one after which nothing has changed, and a later try may
-/// succeed; [`StoreError::Internal`] has the others.
+/// In a [`StoreError::Unavailable`] it means that nothing has changed and a later try may succeed.
+/// All others come in a [`StoreError::Internal`].
 ///
 /// ```
 /// use std::error::Error;

@@ -15,8 +15,8 @@ use crate::versioned::Versioned;
 /// [`JetStreamStore::local`](super::JetStreamStore::local).
 ///
 /// A read shows
-/// - what this process has written, once that write has returned, unless the replica lagged
-///   by more than a second: a write waits no longer for it;
+/// - what this process has written, once that write has returned. (A write waits at most a second
+///   for the replica. If the replica lags by more, its readers see the write later);
 /// - never an older state of a user than an earlier read of this process has shown, unless
 ///   the stream was made anew in between, or the replica starts over while it knows that it
 ///   has missed messages;
