@@ -1,6 +1,5 @@
 //! The store behind the contract: its operations, each in a span.
 
-use async_trait::async_trait;
 use smol_str::SmolStr;
 use tokio::time;
 use tracing::field::display;
@@ -14,209 +13,328 @@ use crate::memory::spans;
 use crate::range::{AsOf, VersionRange};
 use crate::revision::{Expected, Revision};
 use crate::snapshot::{StateSnapshot, validate_user_id};
-use crate::store::{BoxStream, Result, StateStore, StoreError};
+use crate::store::{BoxFuture, BoxStream, Result, StateStore, StoreError};
 use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
 use crate::watch::{AnyEvent, Event, Watch};
 
-#[async_trait]
 impl StateStore for JetStreamStore {
-    async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
-        let core = &self.0.core;
-        let span = core.user_id_field.upsert(snapshot.user_id());
-        observe(span, core.upsert(&snapshot), |_, _| {})
+    fn upsert_latest<'s, 'f>(&'s self, snapshot: StateSnapshot) -> BoxFuture<'f, Result<()>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let span = core.user_id_field.upsert(snapshot.user_id());
+            observe(span, core.upsert(&snapshot), |_, _| {})
+                .await
+                .map(drop)
+        })
+    }
+
+    fn get_latest<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+    ) -> BoxFuture<'f, Result<Option<StateSnapshot>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let latest = self.0.core.latest(user_id, Wanted::State).await?;
+            Ok(latest.map(|latest| latest.value))
+        })
+    }
+
+    fn get_latest_versioned<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+    ) -> BoxFuture<'f, Result<Option<Versioned<StateSnapshot>>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move { self.0.core.latest(user_id, Wanted::Version).await })
+    }
+
+    fn upsert_if<'s, 'f>(
+        &'s self,
+        snapshot: StateSnapshot,
+        expected: Expected,
+    ) -> BoxFuture<'f, Result<Revision>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let span = core.user_id_field.upsert(snapshot.user_id());
+            observe(span, core.upsert_if(&snapshot, expected), |_, _| {}).await
+        })
+    }
+
+    fn get_many<'s, 'i, 'u, 'f>(
+        &'s self,
+        user_ids: &'i [&'u str],
+    ) -> BoxFuture<'f, Result<Vec<Option<StateSnapshot>>>>
+    where
+        's: 'f,
+        'i: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let read = async {
+                for user_id in user_ids {
+                    validate_user_id(user_id)?;
+                }
+                if user_ids.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let seen = core.see_many(user_ids, core.deadline()).await?;
+                let latest = seen.into_iter().map(|seen| seen.entries.into_iter().next());
+                user_ids
+                    .iter()
+                    .zip(latest)
+                    .map(|(user_id, latest)| {
+                        let latest = latest
+                            .map(|latest| core.snapshot(user_id, latest))
+                            .transpose()?;
+                        Ok(latest.map(|latest| latest.value))
+                    })
+                    .collect()
+            };
+            observe(
+                spans::get_many(user_ids.len()),
+                read,
+                |span, snapshots: &Vec<_>| {
+                    span.record("found", snapshots.iter().flatten().count());
+                },
+            )
             .await
-            .map(drop)
+        })
     }
 
-    async fn get_latest(&self, user_id: &str) -> Result<Option<StateSnapshot>> {
-        let latest = self.0.core.latest(user_id, Wanted::State).await?;
-        Ok(latest.map(|latest| latest.value))
+    fn upsert_many<'s, 'f>(
+        &'s self,
+        snapshots: Vec<StateSnapshot>,
+    ) -> BoxFuture<'f, Vec<Result<()>>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let span = spans::upsert_many(snapshots.len());
+            let results = self
+                .0
+                .core
+                .upsert_many(snapshots)
+                .instrument(span.clone())
+                .await;
+            let failed = results.iter().filter(|result| result.is_err()).count();
+            span.record("failed", failed);
+            results
+        })
     }
 
-    async fn get_latest_versioned(
-        &self,
-        user_id: &str,
-    ) -> Result<Option<Versioned<StateSnapshot>>> {
-        self.0.core.latest(user_id, Wanted::Version).await
-    }
-
-    async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
-        let core = &self.0.core;
-        let span = core.user_id_field.upsert(snapshot.user_id());
-        observe(span, core.upsert_if(&snapshot, expected), |_, _| {}).await
-    }
-
-    async fn get_many(&self, user_ids: &[&str]) -> Result<Vec<Option<StateSnapshot>>> {
-        let core = &self.0.core;
-        let read = async {
-            for user_id in user_ids {
+    fn get_history<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+        limit: usize,
+    ) -> BoxFuture<'f, Result<Vec<StateSnapshot>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let read = async {
                 validate_user_id(user_id)?;
-            }
-            if user_ids.is_empty() {
-                return Ok(Vec::new());
-            }
-            let seen = core.see_many(user_ids, core.deadline()).await?;
-            let latest = seen.into_iter().map(|seen| seen.entries.into_iter().next());
-            user_ids
-                .iter()
-                .zip(latest)
-                .map(|(user_id, latest)| {
-                    let latest = latest
-                        .map(|latest| core.snapshot(user_id, latest))
-                        .transpose()?;
-                    Ok(latest.map(|latest| latest.value))
-                })
-                .collect()
-        };
-        observe(
-            spans::get_many(user_ids.len()),
-            read,
-            |span, snapshots: &Vec<_>| {
-                span.record("found", snapshots.iter().flatten().count());
-            },
-        )
-        .await
-    }
-
-    async fn upsert_many(&self, snapshots: Vec<StateSnapshot>) -> Vec<Result<()>> {
-        let span = spans::upsert_many(snapshots.len());
-        let results = self
-            .0
-            .core
-            .upsert_many(snapshots)
-            .instrument(span.clone())
-            .await;
-        let failed = results.iter().filter(|result| result.is_err()).count();
-        span.record("failed", failed);
-        results
-    }
-
-    async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
-        let core = &self.0.core;
-        let read = async {
-            validate_user_id(user_id)?;
-            let limit = limit.min(core.history.unwrap_or(0));
-            if limit == 0 {
-                return Ok(Vec::new());
-            }
-            let wanted = Wanted::Entries(limit);
-            let seen = core.see(user_id, wanted, core.deadline()).await?;
-            let entries = seen.entries.into_iter();
-            entries
-                .map(|entry| core.snapshot(user_id, entry).map(|entry| entry.value))
-                .collect()
-        };
-        let span = core.user_id_field.history(user_id, limit);
-        observe(span, read, |span, history: &Vec<_>| {
-            span.record("entries", history.len());
+                let limit = limit.min(core.history.unwrap_or(0));
+                if limit == 0 {
+                    return Ok(Vec::new());
+                }
+                let wanted = Wanted::Entries(limit);
+                let seen = core.see(user_id, wanted, core.deadline()).await?;
+                let entries = seen.entries.into_iter();
+                entries
+                    .map(|entry| core.snapshot(user_id, entry).map(|entry| entry.value))
+                    .collect()
+            };
+            let span = core.user_id_field.history(user_id, limit);
+            observe(span, read, |span, history: &Vec<_>| {
+                span.record("entries", history.len());
+            })
+            .await
         })
-        .await
     }
 
-    async fn delete(&self, user_id: &str) -> Result<bool> {
-        let core = &self.0.core;
-        let delete = async {
-            validate_user_id(user_id)?;
-            core.remove(user_id).await
-        };
-        let span = core.user_id_field.delete(user_id);
-        observe(span, delete, |span, removed| {
-            span.record("removed", removed);
+    fn delete<'s, 'u, 'f>(&'s self, user_id: &'u str) -> BoxFuture<'f, Result<bool>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let delete = async {
+                validate_user_id(user_id)?;
+                core.remove(user_id).await
+            };
+            let span = core.user_id_field.delete(user_id);
+            observe(span, delete, |span, removed| {
+                span.record("removed", removed);
+            })
+            .await
         })
-        .await
     }
 
-    async fn delete_if(&self, user_id: &str, expected: Expected) -> Result<bool> {
-        let core = &self.0.core;
-        let delete = async {
-            validate_user_id(user_id)?;
-            core.remove_if(user_id, expected).await
-        };
-        let span = core.user_id_field.delete(user_id);
-        observe(span, delete, |span, removed| {
-            span.record("removed", removed);
+    fn delete_if<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+        expected: Expected,
+    ) -> BoxFuture<'f, Result<bool>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let delete = async {
+                validate_user_id(user_id)?;
+                core.remove_if(user_id, expected).await
+            };
+            let span = core.user_id_field.delete(user_id);
+            observe(span, delete, |span, removed| {
+                span.record("removed", removed);
+            })
+            .await
         })
-        .await
     }
 
-    async fn get_versions(
-        &self,
-        user_id: &str,
+    fn get_versions<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
         range: VersionRange,
-    ) -> Result<Vec<Versioned<StateSnapshot>>> {
-        let core = &self.0.core;
-        let read = async {
-            validate_user_id(user_id)?;
-            let entries = core.kept().min(range.newest_needed());
-            if entries == 0 {
-                return Ok(Vec::new());
-            }
-            let wanted = Wanted::Entries(entries);
-            let seen = core.see(user_id, wanted, core.deadline()).await?;
-            let known = |entry: &Entry| (Revision::from(entry.revision), entry.written_at);
-            let picked = range.pick(seen.entries, known).into_iter();
-            picked.map(|entry| core.snapshot(user_id, entry)).collect()
-        };
-        let span = core.user_id_field.versions(user_id);
-        observe(span, read, |span, versions: &Vec<_>| {
-            span.record("entries", versions.len());
+    ) -> BoxFuture<'f, Result<Vec<Versioned<StateSnapshot>>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let read = async {
+                validate_user_id(user_id)?;
+                let entries = core.kept().min(range.newest_needed());
+                if entries == 0 {
+                    return Ok(Vec::new());
+                }
+                let wanted = Wanted::Entries(entries);
+                let seen = core.see(user_id, wanted, core.deadline()).await?;
+                let known = |entry: &Entry| (Revision::from(entry.revision), entry.written_at);
+                let picked = range.pick(seen.entries, known).into_iter();
+                picked.map(|entry| core.snapshot(user_id, entry)).collect()
+            };
+            let span = core.user_id_field.versions(user_id);
+            observe(span, read, |span, versions: &Vec<_>| {
+                span.record("entries", versions.len());
+            })
+            .await
         })
-        .await
     }
 
-    async fn get_as_of(&self, user_id: &str, time: Timestamp) -> Result<AsOf<StateSnapshot>> {
-        let core = &self.0.core;
-        let read = async {
-            validate_user_id(user_id)?;
-            let wanted = Wanted::Entries(core.kept());
-            let seen = core.see(user_id, wanted, core.deadline()).await?;
-            let oldest = seen.entries.last().map_or(1, |oldest| oldest.number);
-            let was_there = |entry: &Entry| entry.written_at <= time.as_unix_ms();
-            match seen.entries.into_iter().find(was_there) {
-                Some(entry) => core.snapshot(user_id, entry).map(AsOf::Was),
-                None if oldest > 1 => Ok(AsOf::Evicted),
-                None => Ok(AsOf::NotThere),
-            }
-        };
-        let span = core.user_id_field.as_of(user_id);
-        observe(span, read, |span, then| {
-            span.record("found", matches!(then, AsOf::Was(_)));
+    fn get_as_of<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+        time: Timestamp,
+    ) -> BoxFuture<'f, Result<AsOf<StateSnapshot>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let read = async {
+                validate_user_id(user_id)?;
+                let wanted = Wanted::Entries(core.kept());
+                let seen = core.see(user_id, wanted, core.deadline()).await?;
+                let oldest = seen.entries.last().map_or(1, |oldest| oldest.number);
+                let was_there = |entry: &Entry| entry.written_at <= time.as_unix_ms();
+                match seen.entries.into_iter().find(was_there) {
+                    Some(entry) => core.snapshot(user_id, entry).map(AsOf::Was),
+                    None if oldest > 1 => Ok(AsOf::Evicted),
+                    None => Ok(AsOf::NotThere),
+                }
+            };
+            let span = core.user_id_field.as_of(user_id);
+            observe(span, read, |span, then| {
+                span.record("found", matches!(then, AsOf::Was(_)));
+            })
+            .await
         })
-        .await
     }
 
     fn list(&self) -> BoxStream<'_, Result<String>> {
         Box::pin(self.0.core.list())
     }
 
-    async fn watch(&self, user_id: &str) -> Result<Watch<Event<StateSnapshot>>> {
-        let core = &self.0.core;
-        let span = core.user_id_field.watch(user_id);
-        observe(span, core.watch(user_id), |_, _| {}).await
+    fn watch<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+    ) -> BoxFuture<'f, Result<Watch<Event<StateSnapshot>>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let span = core.user_id_field.watch(user_id);
+            observe(span, core.watch(user_id), |_, _| {}).await
+        })
     }
 
-    async fn watch_all(&self) -> Result<Watch<AnyEvent<StateSnapshot>>> {
-        observe(spans::watch_all(), self.0.core.watch_all(), |_, _| {}).await
+    fn watch_all<'s, 'f>(&'s self) -> BoxFuture<'f, Result<Watch<AnyEvent<StateSnapshot>>>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(
+            async move { observe(spans::watch_all(), self.0.core.watch_all(), |_, _| {}).await },
+        )
     }
 
     /// A round trip through the log and back into the replica, if there is one, within
     /// [`operation_timeout`](super::JetStreamStoreBuilder::operation_timeout).
-    async fn health_check(&self) -> Result<()> {
-        let core = &self.0.core;
-        let check = async {
-            let deadline = core.deadline();
-            let barrier = core.barrier(deadline).await?;
-            let replica = core.replica();
-            match replica.and_then(|replica| replica.when_applied(barrier.sequence)) {
-                Some(told) => match time::timeout_at(deadline, told).await {
-                    Ok(_) => Ok(()),
-                    Err(_) => Err(JetStreamError::ReplicaBehind.into()),
-                },
-                None => Ok(()),
-            }
-        };
-        observe(spans::health(), check, |_, ()| {}).await
+    fn health_check<'s, 'f>(&'s self) -> BoxFuture<'f, Result<()>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let core = &self.0.core;
+            let check = async {
+                let deadline = core.deadline();
+                let barrier = core.barrier(deadline).await?;
+                let replica = core.replica();
+                match replica.and_then(|replica| replica.when_applied(barrier.sequence)) {
+                    Some(told) => match time::timeout_at(deadline, told).await {
+                        Ok(_) => Ok(()),
+                        Err(_) => Err(JetStreamError::ReplicaBehind.into()),
+                    },
+                    None => Ok(()),
+                }
+            };
+            observe(spans::health(), check, |_, ()| {}).await
+        })
     }
 }
 

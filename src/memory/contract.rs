@@ -5,7 +5,6 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::task::Poll;
 
-use async_trait::async_trait;
 use smol_str::SmolStr;
 
 use super::listing::Listing;
@@ -19,16 +18,21 @@ use crate::timestamp::Timestamp;
 use crate::versioned::Versioned;
 use crate::watch::{AnyEvent, Event, Watch};
 
-#[async_trait]
 impl<S: BuildHasher + Send + Sync + 'static> StateStore for MemoryStore<S> {
-    async fn upsert_latest(&self, snapshot: StateSnapshot) -> Result<()> {
-        let ids = self.0.user_id_field;
-        spans::observe(
-            snapshot,
-            |snapshot| ids.upsert(snapshot.user_id()),
-            |snapshot| self.insert(snapshot).map(drop),
-            |_, ()| {},
-        )
+    fn upsert_latest<'s, 'f>(&'s self, snapshot: StateSnapshot) -> BoxFuture<'f, Result<()>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let ids = self.0.user_id_field;
+            spans::observe(
+                snapshot,
+                |snapshot| ids.upsert(snapshot.user_id()),
+                |snapshot| self.insert(snapshot).map(drop),
+                |_, ()| {},
+            )
+        })
     }
 
     // What `async fn` would come to, with a future that keeps no room for the
@@ -57,187 +61,291 @@ impl<S: BuildHasher + Send + Sync + 'static> StateStore for MemoryStore<S> {
         }))
     }
 
-    async fn get_latest_versioned(
-        &self,
-        user_id: &str,
-    ) -> Result<Option<Versioned<StateSnapshot>>> {
-        let ids = self.0.user_id_field;
-        spans::observe(
-            user_id,
-            |user_id| ids.get(user_id),
-            |user_id| match self.get_versioned(user_id) {
-                None => none_if_valid(user_id),
-                Some(latest) => Ok(Some(latest.map(|state| snapshot(user_id, state)))),
-            },
-            |span, latest| {
-                span.record("found", latest.is_some());
-            },
-        )
+    fn get_latest_versioned<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+    ) -> BoxFuture<'f, Result<Option<Versioned<StateSnapshot>>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let ids = self.0.user_id_field;
+            spans::observe(
+                user_id,
+                |user_id| ids.get(user_id),
+                |user_id| match self.get_versioned(user_id) {
+                    None => none_if_valid(user_id),
+                    Some(latest) => Ok(Some(latest.map(|state| snapshot(user_id, state)))),
+                },
+                |span, latest| {
+                    span.record("found", latest.is_some());
+                },
+            )
+        })
     }
 
-    async fn upsert_if(&self, snapshot: StateSnapshot, expected: Expected) -> Result<Revision> {
-        let ids = self.0.user_id_field;
-        spans::observe(
-            snapshot,
-            |snapshot| ids.upsert(snapshot.user_id()),
-            |snapshot| self.insert_if(snapshot, expected),
-            |_, _| {},
-        )
+    fn upsert_if<'s, 'f>(
+        &'s self,
+        snapshot: StateSnapshot,
+        expected: Expected,
+    ) -> BoxFuture<'f, Result<Revision>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let ids = self.0.user_id_field;
+            spans::observe(
+                snapshot,
+                |snapshot| ids.upsert(snapshot.user_id()),
+                |snapshot| self.insert_if(snapshot, expected),
+                |_, _| {},
+            )
+        })
     }
 
-    async fn get_many(&self, user_ids: &[&str]) -> Result<Vec<Option<StateSnapshot>>> {
-        let span = spans::get_many(user_ids.len());
-        let result = self.read_many(user_ids, &span).await;
-        spans::record(&span, &result, |span, snapshots| {
-            span.record("found", snapshots.iter().flatten().count());
-        });
-        result
+    fn get_many<'s, 'i, 'u, 'f>(
+        &'s self,
+        user_ids: &'i [&'u str],
+    ) -> BoxFuture<'f, Result<Vec<Option<StateSnapshot>>>>
+    where
+        's: 'f,
+        'i: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let span = spans::get_many(user_ids.len());
+            let result = self.read_many(user_ids, &span).await;
+            spans::record(&span, &result, |span, snapshots| {
+                span.record("found", snapshots.iter().flatten().count());
+            });
+            result
+        })
     }
 
-    async fn upsert_many(&self, snapshots: Vec<StateSnapshot>) -> Vec<Result<()>> {
-        let span = spans::upsert_many(snapshots.len());
-        let results = self.write_many(snapshots, &span).await;
-        let failed = results.iter().filter(|result| result.is_err()).count();
-        span.record("failed", failed);
-        results
+    fn upsert_many<'s, 'f>(
+        &'s self,
+        snapshots: Vec<StateSnapshot>,
+    ) -> BoxFuture<'f, Vec<Result<()>>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let span = spans::upsert_many(snapshots.len());
+            let results = self.write_many(snapshots, &span).await;
+            let failed = results.iter().filter(|result| result.is_err()).count();
+            span.record("failed", failed);
+            results
+        })
     }
 
-    async fn get_history(&self, user_id: &str, limit: usize) -> Result<Vec<StateSnapshot>> {
-        let ids = self.0.user_id_field;
-        spans::observe(
-            user_id,
-            |user_id| ids.history(user_id, limit),
-            |user_id| {
-                let history = if self.0.keeps_history {
-                    self.pin(|users| users.map_history(user_id, limit, entry))
-                } else {
-                    Vec::new()
-                };
-                if history.is_empty() {
+    fn get_history<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+        limit: usize,
+    ) -> BoxFuture<'f, Result<Vec<StateSnapshot>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let ids = self.0.user_id_field;
+            spans::observe(
+                user_id,
+                |user_id| ids.history(user_id, limit),
+                |user_id| {
+                    let history = if self.0.keeps_history {
+                        self.pin(|users| users.map_history(user_id, limit, entry))
+                    } else {
+                        Vec::new()
+                    };
+                    if history.is_empty() {
+                        validate_user_id(user_id)?;
+                    }
+                    Ok(history)
+                },
+                |span, history: &Vec<_>| {
+                    span.record("entries", history.len());
+                },
+            )
+        })
+    }
+
+    fn delete<'s, 'u, 'f>(&'s self, user_id: &'u str) -> BoxFuture<'f, Result<bool>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let ids = self.0.user_id_field;
+            spans::observe(
+                user_id,
+                |user_id| ids.delete(user_id),
+                |user_id| {
+                    let removed = self.remove(user_id)?;
+                    if !removed {
+                        validate_user_id(user_id)?;
+                    }
+                    Ok(removed)
+                },
+                |span, removed| {
+                    span.record("removed", removed);
+                },
+            )
+        })
+    }
+
+    fn watch<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+    ) -> BoxFuture<'f, Result<Watch<Event<StateSnapshot>>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let ids = self.0.user_id_field;
+            spans::observe(
+                user_id,
+                |user_id| ids.watch(user_id),
+                |user_id| {
                     validate_user_id(user_id)?;
-                }
-                Ok(history)
-            },
-            |span, history: &Vec<_>| {
-                span.record("entries", history.len());
-            },
-        )
+                    let store = Arc::downgrade(&self.0);
+                    let look = move |id: &SmolStr| Some(looked(id, &store.upgrade()?.users));
+                    Ok(self.users().watch_with(user_id, look))
+                },
+                |_, _| {},
+            )
+        })
     }
 
-    async fn delete(&self, user_id: &str) -> Result<bool> {
-        let ids = self.0.user_id_field;
-        spans::observe(
-            user_id,
-            |user_id| ids.delete(user_id),
-            |user_id| {
-                let removed = self.remove(user_id)?;
-                if !removed {
-                    validate_user_id(user_id)?;
-                }
-                Ok(removed)
-            },
-            |span, removed| {
-                span.record("removed", removed);
-            },
-        )
+    fn watch_all<'s, 'f>(&'s self) -> BoxFuture<'f, Result<Watch<AnyEvent<StateSnapshot>>>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            spans::observe(
+                (),
+                |()| spans::watch_all(),
+                |()| {
+                    let store = Arc::downgrade(&self.0);
+                    let look = move |id: &SmolStr| Some(looked(id, &store.upgrade()?.users));
+                    Ok(self.users().watch_all_with(look))
+                },
+                |_, _| {},
+            )
+        })
     }
 
-    async fn watch(&self, user_id: &str) -> Result<Watch<Event<StateSnapshot>>> {
-        let ids = self.0.user_id_field;
-        spans::observe(
-            user_id,
-            |user_id| ids.watch(user_id),
-            |user_id| {
-                validate_user_id(user_id)?;
-                let store = Arc::downgrade(&self.0);
-                let look = move |id: &SmolStr| Some(looked(id, &store.upgrade()?.users));
-                Ok(self.users().watch_with(user_id, look))
-            },
-            |_, _| {},
-        )
+    fn delete_if<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+        expected: Expected,
+    ) -> BoxFuture<'f, Result<bool>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let ids = self.0.user_id_field;
+            spans::observe(
+                user_id,
+                |user_id| ids.delete(user_id),
+                |user_id| {
+                    let removed = self.remove_if(user_id, expected);
+                    if !matches!(removed, Ok(true)) {
+                        validate_user_id(user_id)?;
+                    }
+                    removed
+                },
+                |span, removed| {
+                    span.record("removed", removed);
+                },
+            )
+        })
     }
 
-    async fn watch_all(&self) -> Result<Watch<AnyEvent<StateSnapshot>>> {
-        spans::observe(
-            (),
-            |()| spans::watch_all(),
-            |()| {
-                let store = Arc::downgrade(&self.0);
-                let look = move |id: &SmolStr| Some(looked(id, &store.upgrade()?.users));
-                Ok(self.users().watch_all_with(look))
-            },
-            |_, _| {},
-        )
-    }
-
-    async fn delete_if(&self, user_id: &str, expected: Expected) -> Result<bool> {
-        let ids = self.0.user_id_field;
-        spans::observe(
-            user_id,
-            |user_id| ids.delete(user_id),
-            |user_id| {
-                let removed = self.remove_if(user_id, expected);
-                if !matches!(removed, Ok(true)) {
-                    validate_user_id(user_id)?;
-                }
-                removed
-            },
-            |span, removed| {
-                span.record("removed", removed);
-            },
-        )
-    }
-
-    async fn get_versions(
-        &self,
-        user_id: &str,
+    fn get_versions<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
         range: VersionRange,
-    ) -> Result<Vec<Versioned<StateSnapshot>>> {
-        let ids = self.0.user_id_field;
-        spans::observe(
-            (user_id, range),
-            |(user_id, _)| ids.versions(user_id),
-            |(user_id, range)| {
-                let versions = self.versions(user_id, range);
-                if versions.is_empty() {
-                    validate_user_id(user_id)?;
-                    return Ok(Vec::new());
-                }
-                // An id that is allocated is allocated once.
-                let id = SmolStr::new(user_id);
-                let whole = |state| StateSnapshot::from_parts(id.clone(), state);
-                Ok(versions.into_iter().map(|found| found.map(whole)).collect())
-            },
-            |span, versions: &Vec<_>| {
-                span.record("entries", versions.len());
-            },
-        )
+    ) -> BoxFuture<'f, Result<Vec<Versioned<StateSnapshot>>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let ids = self.0.user_id_field;
+            spans::observe(
+                (user_id, range),
+                |(user_id, _)| ids.versions(user_id),
+                |(user_id, range)| {
+                    let versions = self.versions(user_id, range);
+                    if versions.is_empty() {
+                        validate_user_id(user_id)?;
+                        return Ok(Vec::new());
+                    }
+                    // An id that is allocated is allocated once.
+                    let id = SmolStr::new(user_id);
+                    let whole = |state| StateSnapshot::from_parts(id.clone(), state);
+                    Ok(versions.into_iter().map(|found| found.map(whole)).collect())
+                },
+                |span, versions: &Vec<_>| {
+                    span.record("entries", versions.len());
+                },
+            )
+        })
     }
 
-    async fn get_as_of(&self, user_id: &str, time: Timestamp) -> Result<AsOf<StateSnapshot>> {
-        let ids = self.0.user_id_field;
-        spans::observe(
-            user_id,
-            |user_id| ids.as_of(user_id),
-            |user_id| {
-                let then = self.as_of(user_id, time);
-                if matches!(then, AsOf::NotThere) {
-                    validate_user_id(user_id)?;
-                }
-                Ok(then.map(|state| snapshot(user_id, state)))
-            },
-            |span, then| {
-                span.record("found", matches!(then, AsOf::Was(_)));
-            },
-        )
+    fn get_as_of<'s, 'u, 'f>(
+        &'s self,
+        user_id: &'u str,
+        time: Timestamp,
+    ) -> BoxFuture<'f, Result<AsOf<StateSnapshot>>>
+    where
+        's: 'f,
+        'u: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move {
+            let ids = self.0.user_id_field;
+            spans::observe(
+                user_id,
+                |user_id| ids.as_of(user_id),
+                |user_id| {
+                    let then = self.as_of(user_id, time);
+                    if matches!(then, AsOf::NotThere) {
+                        validate_user_id(user_id)?;
+                    }
+                    Ok(then.map(|state| snapshot(user_id, state)))
+                },
+                |span, then| {
+                    span.record("found", matches!(then, AsOf::Was(_)));
+                },
+            )
+        })
     }
 
     fn list(&self) -> BoxStream<'_, Result<String>> {
         Box::pin(Listing::of(self))
     }
 
-    async fn health_check(&self) -> Result<()> {
-        spans::observe((), |()| spans::health(), |()| Ok(()), |_, ()| {})
+    fn health_check<'s, 'f>(&'s self) -> BoxFuture<'f, Result<()>>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        Box::pin(async move { spans::observe((), |()| spans::health(), |()| Ok(()), |_, ()| {}) })
     }
 }
 
