@@ -70,7 +70,8 @@ impl<'s> Local<'s> {
     }
 
     /// The latest state of a user, or `None` if there is none. As
-    /// [`MemoryStore::get`](crate::MemoryStore::get): never blocks; allocates nothing.
+    /// [`MemoryStore::get`](crate::MemoryStore::get): allocates nothing, and never blocks in a
+    /// store that has a replica.
     #[must_use]
     pub fn get(&self, user_id: &str) -> Option<State> {
         self.with_entry(user_id, |latest| latest.state.clone())?
@@ -165,7 +166,8 @@ impl<'s> Local<'s> {
         entries.filter_map(Entry::into_versioned).collect()
     }
 
-    /// Whether there is something of the user. Never blocks; allocates nothing.
+    /// Whether there is something of the user. Allocates nothing, and never blocks in a store
+    /// that has a replica.
     #[must_use]
     pub fn contains(&self, user_id: &str) -> bool {
         self.with_entry(user_id, |_| ()).is_some()

@@ -120,7 +120,7 @@ pub struct JetStreamStore(Arc<Shared>);
 struct Shared {
     core: Arc<Core>,
     tasks: Vec<AbortHandle>,
-    /// Dropped with it, which whoever still has the core is told.
+    /// Dropped with it, so that those who still have the core are told.
     _alive: watch::Sender<()>,
 }
 

@@ -34,7 +34,7 @@
 //!   removal and is not so much that the stream removes the oldest.
 //!
 //! **Else the leader is asked.** A single server has said the last word when it refused. Of
-//! several, whoever leads knows the ids of what was carried out lately, and looks for them
+//! several, the leader knows the ids of what was carried out lately, and looks for them
 //! before it compares. So the message is sent once more, as it was, and the answers of *all*
 //! servers are awaited that take themselves for the leader: with a barrier behind it, whose
 //! acknowledgement comes from the leader, after its answer to the message. If all refuse,
@@ -187,8 +187,8 @@ impl Core {
                 return Err(JetStreamError::OutcomeUnknown);
             }
         }
-        // Whoever shows it, stale or not, proves that it was carried out. That it was not
-        // proves nobody: it may be on its way.
+        // A server that shows it, stale or not, proves that it was carried out. None can prove
+        // that it was not: it may be on its way.
         let id = attempts.write.id();
         loop {
             if let Ok(Some(messages)) = self.link.get_messages(message.user_id).await

@@ -64,10 +64,11 @@ where
     /// be visited again, as of a later instant than before.
     ///
     /// The keys are visited in portions. Of each of these, what the visitor has room for is
-    /// visited under one pin, and the rest by lookups. It [gives way](Pace) to other threads. The walk holds references to a portion's
-    /// entries and copies of the keys of those that are left: 16 and 24 bytes for each, at most
-    /// some 20 MB, or 3 bytes a key in a map of more than eight million; and copies of at most
-    /// some thousand versions, or of one key's if these are more.
+    /// visited under one pin, and the rest by lookups. The walk [gives way](Pace) to other
+    /// threads, also under that pin. It holds references to a portion's entries and copies of
+    /// the keys of those that are left: 16 and 24 bytes for each, at most some 20 MB, or 3 bytes
+    /// per key in a map of more than eight million; and copies of at most some thousand versions,
+    /// or of one key's if these are more.
     pub(crate) fn walk<W: Visitor<V>>(&self, visitor: &mut W) -> Result<(), W::Error> {
         let portions = (self.len() / PORTION + 1).min(MOST_PORTIONS);
         self.walk_in(portions, visitor)

@@ -266,3 +266,32 @@ pub(crate) fn elsewhere<R: Send>(work: impl FnOnce() -> R + Send) -> Option<R> {
         }
     })
 }
+
+#[cfg(all(test, not(attuned_loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use sdd::Shared;
+
+    use super::*;
+
+    #[test]
+    fn what_was_driven_is_dropped_though_others_advance_the_epoch() {
+        let drive_often = || {
+            let mut driven = 0;
+            while driven < 20_000 {
+                let value = Arc::new(());
+                drop(Shared::new(Arc::clone(&value)));
+                if drive() {
+                    assert_eq!(Arc::strong_count(&value), 1, "after {driven}");
+                    driven += 1;
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(drive_often);
+            }
+        });
+    }
+}
