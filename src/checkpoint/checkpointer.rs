@@ -13,9 +13,10 @@ use super::error::CheckpointError;
 use super::every::CheckpointEvery;
 use super::file::Replacement;
 use super::format::Opening;
+use super::sink::{Held, Sink};
 use super::spans;
-use super::synchronized::Synchronized;
 use super::write::{Checkpoint, CheckpointWriter};
+use super::writeback::FileSink;
 use crate::clock::unix_ms_now;
 use crate::map::{DefaultHashBuilder, Kept, Visitor};
 use crate::memory::MemoryStore;
@@ -80,7 +81,7 @@ impl<S: BuildHasher + Send + Sync> Checkpointer<S> {
         self
     }
 
-    /// Calls `tell` whenever some 256 KiB to 32 MiB have been written, and at the end, in the
+    /// Calls `tell` whenever some 256 KiB to 64 MiB have been written, and at the end, in the
     /// thread that writes.
     pub fn on_progress(
         mut self,
@@ -97,7 +98,9 @@ impl<S: BuildHasher + Send + Sync> Checkpointer<S> {
     ///
     /// Those of [`MemoryStore::checkpoint`](crate::MemoryStore::checkpoint).
     pub fn write(&self, writer: impl Write) -> Result<Checkpoint, CheckpointError> {
-        self.observed(|| self.write_while(writer, &Wanted::yes()))
+        let about_users = self.store.len() as u64;
+        let sink = || Held::new(writer, about_users);
+        self.observed(|| self.write_while(sink(), &Wanted::yes()))
     }
 
     /// Writes a checkpoint to `path`, as
@@ -119,16 +122,15 @@ impl<S: BuildHasher + Send + Sync> Checkpointer<S> {
 
     fn replace(&self, path: &Path, wanted: &Wanted) -> Result<Checkpoint, CheckpointError> {
         let replacement = Replacement::begin(path)?;
-        let file = Synchronized::new(replacement.file());
-        let written = self.write_while(file, wanted);
+        let written = self.write_while(FileSink::new(replacement.file()), wanted);
         let written = written.map_err(|error| replacement.name_file(error))?;
         replacement.put_in_place()?;
         Ok(written)
     }
 
-    fn write_while(
+    fn write_while<K: Sink>(
         &self,
-        writer: impl Write,
+        sink: K,
         wanted: &Wanted,
     ) -> Result<Checkpoint, CheckpointError> {
         let of = self.store.len() as u64;
@@ -136,7 +138,7 @@ impl<S: BuildHasher + Send + Sync> Checkpointer<S> {
             begun_at: unix_ms_now(),
             about_users: of,
         };
-        let writer = CheckpointWriter::begin(writer, self.options.compression, opening);
+        let writer = CheckpointWriter::begin(sink, self.options.compression, opening)?;
         let mut writing = Writing {
             writer,
             wanted,
@@ -144,7 +146,7 @@ impl<S: BuildHasher + Send + Sync> Checkpointer<S> {
             settings: self,
         };
         let users = self.store.users();
-        users.walk(&mut writing)?;
+        users.walk(K::USERS_AT_A_TIME, &mut writing)?;
         writing.give_up_if_unwanted()?;
         // A user who is not in the checkpoint because of a removal was removed before this.
         let written = writing.writer.end(users.greatest_removed())?;
@@ -165,15 +167,15 @@ impl<S: BuildHasher + Send + Sync> Checkpointer<S> {
 }
 
 /// A checkpoint that is being written.
-struct Writing<'c, W, S: BuildHasher + Send + Sync> {
-    writer: CheckpointWriter<W>,
+struct Writing<'c, K, S: BuildHasher + Send + Sync> {
+    writer: CheckpointWriter<K>,
     wanted: &'c Wanted,
     /// About how many users there are.
     of: u64,
     settings: &'c Checkpointer<S>,
 }
 
-impl<W: Write, S: BuildHasher + Send + Sync> Writing<'_, W, S> {
+impl<K: Sink, S: BuildHasher + Send + Sync> Writing<'_, K, S> {
     fn give_up_if_unwanted(&self) -> Result<(), CheckpointError> {
         if self.wanted.is_wanted() {
             Ok(())
@@ -183,19 +185,17 @@ impl<W: Write, S: BuildHasher + Send + Sync> Writing<'_, W, S> {
     }
 }
 
-impl<W: Write, S: BuildHasher + Send + Sync> Visitor<State> for Writing<'_, W, S> {
+impl<K: Sink, S: BuildHasher + Send + Sync> Visitor<State> for Writing<'_, K, S> {
     type Error = CheckpointError;
 
     fn visit(&mut self, user: Kept<'_, State>) -> Result<bool, CheckpointError> {
-        self.writer.user(user);
+        self.writer.user(user)?;
         Ok(self.writer.has_room())
     }
 
     fn make_room(&mut self) -> Result<(), CheckpointError> {
         self.give_up_if_unwanted()?;
-        let before = self.writer.bytes();
-        self.writer.write_out()?;
-        if self.writer.bytes() != before {
+        if self.writer.make_room()? {
             self.settings.tell(CheckpointProgress {
                 users: self.writer.users(),
                 of: self.of,

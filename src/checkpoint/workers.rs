@@ -12,7 +12,7 @@ use crate::memory::Restorer;
 
 /// For fewer blocks no thread is started: these are read sooner than it is there.
 const BLOCKS_FOR_THREADS: usize = 8;
-/// More threads would wait for the one that reads the file, and for the allocator.
+/// More threads, with the one that reads the file, would wait for that one and for the allocator.
 const MOST_THREADS: usize = 4;
 /// How many blocks may wait for a thread, at most 1 MiB each and mostly 64 KiB.
 const WAITING: usize = 2;
@@ -26,7 +26,7 @@ pub(super) struct Workers<'scope, 'env, S: BuildHasher + Send + Sync> {
     scope: &'scope Scope<'scope, 'env>,
     into: &'env Restorer<'env, S>,
     begun_at: i64,
-    /// Reads the first blocks, and all if there are no threads.
+    /// Reads the first blocks, and those that no thread has room for.
     here: UserReader<'env, S>,
     failed_here: Option<(u64, RestoreError)>,
     blocks: usize,
@@ -99,7 +99,7 @@ impl<'scope, 'env, S: BuildHasher + Send + Sync> Workers<'scope, 'env, S> {
         worker.blocks.send(block).map_err(|_| Stopped)
     }
 
-    /// To the first thread that has room, and if none has, to the next one in turn.
+    /// To the first thread that has room. If none has, there is time to read the block here.
     fn hand_to_any(&mut self, mut block: Block) -> Result<(), Stopped> {
         for (number, worker) in self.threads.iter().enumerate() {
             match worker.blocks.try_send(block) {
@@ -111,17 +111,14 @@ impl<'scope, 'env, S: BuildHasher + Send + Sync> Workers<'scope, 'env, S> {
                 Err(TrySendError::Disconnected(_)) => return Err(Stopped),
             }
         }
-        self.hand_over(self.blocks % self.threads.len(), block)
+        self.read_here(&block)
     }
 
-    /// Starts as many threads as there are cores. Where there is one core, or no thread can be
-    /// started, all goes on here.
+    /// Starts a thread for each core, without the one that this thread has. Where there is one core,
+    /// or no thread can be started, all goes on here.
     fn start(&mut self) {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        if cores == 1 {
-            return;
-        }
-        for _ in 0..cores.min(MOST_THREADS) {
+        for _ in 1..cores.min(MOST_THREADS) {
             let (blocks, given) = mpsc::sync_channel::<Block>(WAITING);
             let mut reader = UserReader::new(self.into, self.begun_at);
             let read = move || {

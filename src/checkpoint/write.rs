@@ -1,7 +1,6 @@
 //! From users to bytes.
 
 use std::collections::HashMap;
-use std::io::Write;
 
 use super::compression::Compression;
 use super::error::CheckpointError;
@@ -10,24 +9,17 @@ use super::format::{
     MANY_BYTES, NEW_NAMES, Opening, Traits, VERSION, without_checksum,
 };
 use super::numbers::{folded, put_number};
+use super::sink::Sink;
 use crate::map::{DefaultHashBuilder, Kept};
 use crate::snapshot::{AxisNames, State};
 use crate::versioned::Versioned;
 
-/// So many bytes may wait to be written at the least and at the most: 8 and 32 MiB.
-const PENDING_BITS: (u32, u32) = (23, 25);
-/// About what a user with one state takes. As many wait as there are in a portion of the walk.
-const BYTES_OF_USER: u64 = 64;
-/// One block more may come. A vector is not made twice as large for that.
-const ROOM_FOR_BLOCK: usize = 1 << 18;
 /// Fewer bytes are not worth a call of the writer.
-const WORTHWHILE_BYTES: usize = 1 << 18;
+const WORTHWHILE_BYTES: u64 = 1 << 18;
 
 /// Writes a checkpoint, one user after the other.
-pub(super) struct CheckpointWriter<W> {
-    blocks: BlockWriter<W>,
-    /// How many bytes may wait.
-    most_pending: usize,
+pub(super) struct CheckpointWriter<K> {
+    blocks: BlockWriter<K>,
     begun_at: i64,
     /// The block that is being filled.
     block: Vec<u8>,
@@ -37,36 +29,36 @@ pub(super) struct CheckpointWriter<W> {
     versions: u64,
 }
 
-impl<W: Write> CheckpointWriter<W> {
-    pub(super) fn begin(writer: W, compression: Compression, opening: Opening) -> Self {
-        let (least, most) = PENDING_BITS;
-        let of_all = opening.about_users.saturating_mul(BYTES_OF_USER);
-        let bits = of_all.max(1).ilog2().clamp(least, most);
-        let most_pending = 1 << bits;
-        let pending =
-            usize::try_from(of_all).map_or(most_pending, |of_all| of_all.min(most_pending));
+impl<K: Sink> CheckpointWriter<K> {
+    pub(super) fn begin(
+        sink: K,
+        compression: Compression,
+        opening: Opening,
+    ) -> Result<Self, CheckpointError> {
+        let mut out = Output {
+            sink,
+            taken: 0,
+            drained: 0,
+        };
+        out.put(&MAGIC)?;
+        out.put(&VERSION.to_le_bytes())?;
         let mut blocks = BlockWriter {
-            writer,
+            out,
             compression,
-            pending: Vec::with_capacity(pending),
             packed: Vec::new(),
             checksums: crc32fast::Hasher::new(),
-            bytes: 0,
             of_users: 0,
         };
-        blocks.pending.extend(MAGIC);
-        blocks.pending.extend(VERSION.to_le_bytes());
-        blocks.block(Kind::Opening, false, &opening.to_bytes());
-        Self {
+        blocks.block(Kind::Opening, false, &opening.to_bytes())?;
+        Ok(Self {
             blocks,
-            most_pending: most_pending - ROOM_FOR_BLOCK,
             begun_at: opening.begun_at,
             block: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8),
             names: NamesOfBlock::default(),
             greatest_revision: 0,
             users: 0,
             versions: 0,
-        }
+        })
     }
 
     /// How many users have been taken.
@@ -74,29 +66,30 @@ impl<W: Write> CheckpointWriter<W> {
         self.users
     }
 
-    /// How many bytes the writer has got.
+    /// How many bytes there are of the blocks that are complete.
     pub(super) fn bytes(&self) -> u64 {
-        self.blocks.bytes
+        self.blocks.out.taken
     }
 
-    /// Whether more can be taken before something is [written](Self::write_out).
+    /// Whether more can be taken before [`make_room`](Self::make_room).
     pub(super) fn has_room(&self) -> bool {
-        self.blocks.pending.len() < self.most_pending
+        self.blocks.out.undrained() < self.blocks.out.sink.room()
     }
 
-    /// Gives the blocks that are complete to the writer, if they are worth it.
-    pub(super) fn write_out(&mut self) -> Result<(), CheckpointError> {
-        if self.blocks.pending.len() < WORTHWHILE_BYTES {
-            return Ok(());
+    /// Gives the blocks that are complete away, if they are worth it. Returns whether they were.
+    pub(super) fn make_room(&mut self) -> Result<bool, CheckpointError> {
+        let is_worthwhile = self.blocks.out.undrained() >= WORTHWHILE_BYTES;
+        if is_worthwhile {
+            self.blocks.out.drain()?;
         }
-        self.blocks.write_out()
+        Ok(is_worthwhile)
     }
 
     /// Takes a user. A block ends with a user, unless the history is so long that the block
     /// would become large.
-    pub(super) fn user(&mut self, user: Kept<'_, State>) {
+    pub(super) fn user(&mut self, user: Kept<'_, State>) -> Result<(), CheckpointError> {
         let Some(newest) = user.versions.first() else {
-            return;
+            return Ok(());
         };
         let revision = u64::from(newest.revision);
         put_number(&mut self.block, user.key.len() as u64);
@@ -111,16 +104,17 @@ impl<W: Write> CheckpointWriter<W> {
         for version in user.versions {
             self.version(version, &mut context);
             if self.block.len() >= MANY_BYTES {
-                self.end_block(true);
+                self.end_block(true)?;
             }
         }
         put_number(&mut self.block, END);
         if self.block.len() >= BLOCK_BYTES {
-            self.end_block(false);
+            self.end_block(false)?;
         }
         self.greatest_revision = self.greatest_revision.max(revision);
         self.users += 1;
         self.versions += user.versions.len() as u64;
+        Ok(())
     }
 
     /// Each number is a difference to the context, and modulo 2^64: any time has one.
@@ -159,17 +153,18 @@ impl<W: Write> CheckpointWriter<W> {
         };
     }
 
-    fn end_block(&mut self, goes_on: bool) {
-        self.blocks.block(Kind::Users, goes_on, &self.block);
+    fn end_block(&mut self, goes_on: bool) -> Result<(), CheckpointError> {
+        self.blocks.block(Kind::Users, goes_on, &self.block)?;
         self.block.clear();
         self.names.clear();
+        Ok(())
     }
 
     /// Writes what ends the checkpoint. `greatest_removed` is at least the revision of
     /// anything that is not in it because it was removed.
     pub(super) fn end(mut self, greatest_removed: u64) -> Result<Checkpoint, CheckpointError> {
         if !self.block.is_empty() {
-            self.end_block(false);
+            self.end_block(false)?;
         }
         let closing = Closing {
             greatest_revision: self.greatest_revision.max(greatest_removed),
@@ -178,14 +173,15 @@ impl<W: Write> CheckpointWriter<W> {
             blocks: self.blocks.of_users,
             checksum: self.blocks.checksums.clone().finalize(),
         };
-        self.blocks.block(Kind::Closing, false, &closing.to_bytes());
-        self.blocks.write_out()?;
-        self.blocks.writer.flush().map_err(CheckpointError::Write)?;
-        Ok(Checkpoint {
+        self.blocks
+            .block(Kind::Closing, false, &closing.to_bytes())?;
+        let written = Checkpoint {
             users: self.users,
             versions: self.versions,
-            bytes: self.blocks.bytes,
-        })
+            bytes: self.blocks.out.taken,
+        };
+        self.blocks.out.sink.end().map_err(CheckpointError::Write)?;
+        Ok(written)
     }
 }
 
@@ -250,21 +246,18 @@ impl NamesOfBlock {
     }
 }
 
-/// Makes blocks, writes them, and keeps account of them.
-struct BlockWriter<W> {
-    writer: W,
+/// Makes blocks, and keeps account of them.
+struct BlockWriter<K> {
+    out: Output<K>,
     compression: Compression,
-    /// What the writer is to get.
-    pending: Vec<u8>,
     packed: Vec<u8>,
     /// Of the heads, which have the checksums of the payloads.
     checksums: crc32fast::Hasher,
-    bytes: u64,
     of_users: u64,
 }
 
-impl<W: Write> BlockWriter<W> {
-    fn block(&mut self, kind: Kind, goes_on: bool, plain: &[u8]) {
+impl<K: Sink> BlockWriter<K> {
+    fn block(&mut self, kind: Kind, goes_on: bool, plain: &[u8]) -> Result<(), CheckpointError> {
         let (packing, stored) = self.compression.pack(plain, &mut self.packed);
         let head = Head {
             kind,
@@ -278,15 +271,32 @@ impl<W: Write> BlockWriter<W> {
         let head = head.to_bytes();
         self.checksums.update(without_checksum(&head));
         self.of_users += u64::from(kind == Kind::Users);
-        self.pending.extend_from_slice(&head);
-        self.pending.extend_from_slice(stored);
+        self.out.put(&head)?;
+        self.out.put(stored)
+    }
+}
+
+/// A sink, and how many bytes it has taken and given away.
+struct Output<K> {
+    sink: K,
+    taken: u64,
+    drained: u64,
+}
+
+impl<K: Sink> Output<K> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
+        self.sink.take(bytes).map_err(CheckpointError::Write)?;
+        self.taken += bytes.len() as u64;
+        Ok(())
     }
 
-    fn write_out(&mut self) -> Result<(), CheckpointError> {
-        let written = self.writer.write_all(&self.pending);
-        written.map_err(CheckpointError::Write)?;
-        self.bytes += self.pending.len() as u64;
-        self.pending.clear();
+    fn undrained(&self) -> u64 {
+        self.taken - self.drained
+    }
+
+    fn drain(&mut self) -> Result<(), CheckpointError> {
+        self.sink.drain().map_err(CheckpointError::Write)?;
+        self.drained = self.taken;
         Ok(())
     }
 }

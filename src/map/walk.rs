@@ -18,12 +18,11 @@ use super::{HistoryMap, read};
 use crate::sync::{Guard, epochs};
 use crate::versioned::Versioned;
 
-/// About how many keys make a portion, in maps with not too many of them.
-const PORTION: usize = 1 << 19;
-/// Each portion needs a look at every place of the map's table, which takes some 15 ms where
+/// Each portion needs a look at every place of the map's table, which takes some 20 ms where
 /// there are a million keys.
 const MOST_PORTIONS: usize = 16;
-/// About how many keys of a portion are sorted together: so few that it takes no time at a stretch.
+/// About how many keys of a portion are visited one after the other because they lie near each
+/// other in memory: as many as have their entries in a [neighbourhood](part_of).
 const NEIGHBOURS: usize = 1 << 9;
 /// Of how many keys the chains are walked in step, at the most.
 const MOST_KEYS_TOGETHER: usize = 32;
@@ -43,8 +42,8 @@ pub(crate) struct Kept<'a, V> {
 pub(crate) trait Visitor<V> {
     type Error: From<MapError>;
 
-    /// Takes a key. It may run under a pin, so it must not wait. Returns whether there is
-    /// room for more.
+    /// Takes a key. It may run under a pin, so it must not wait for others. Returns whether
+    /// there is room for more.
     fn visit(&mut self, kept: Kept<'_, V>) -> Result<bool, Self::Error>;
 
     /// Makes room, outside of any pin or guard. It may take its time.
@@ -63,14 +62,18 @@ where
     /// is there all the while is visited once. One that is removed and comes back may
     /// be visited again, as of a later instant than before.
     ///
-    /// The keys are visited in portions. Of each of these, what the visitor has room for is
-    /// visited under one pin, and the rest by lookups. The walk [gives way](Pace) to other
-    /// threads, also under that pin. It holds references to a portion's entries and copies of
-    /// the keys of those that are left: 16 and 24 bytes for each, at most some 20 MB, or 3 bytes
-    /// per key in a map of more than eight million; and copies of at most some thousand versions,
-    /// or of one key's if these are more.
-    pub(crate) fn walk<W: Visitor<V>>(&self, visitor: &mut W) -> Result<(), W::Error> {
-        let portions = (self.len() / PORTION + 1).min(MOST_PORTIONS);
+    /// The keys are visited in portions, of about `keys_at_a_time` if there are not very many.
+    /// Of each of these, what the visitor has room for is visited under one pin, and the rest by
+    /// lookups. The walk [gives way](Pace) to other threads, also under that pin. It holds
+    /// references to a portion's entries and copies of the keys of those that are left: 18 and
+    /// 24 bytes for each, or 3 bytes per key of the map if that is more; and copies of at most some
+    /// thousand versions, or of one key's if these are more.
+    pub(crate) fn walk<W: Visitor<V>>(
+        &self,
+        keys_at_a_time: usize,
+        visitor: &mut W,
+    ) -> Result<(), W::Error> {
+        let portions = (self.len() / keys_at_a_time + 1).min(MOST_PORTIONS);
         self.walk_in(portions, visitor)
     }
 
@@ -126,9 +129,7 @@ where
         }
         let mut rest = Vec::new();
         let mut has_room = true;
-        for mut neighbours in neighbourhoods {
-            // What was made one after the other often lies side by side.
-            neighbours.sort_unstable_by_key(|&(_, timeline)| ptr::from_ref(timeline));
+        for neighbours in neighbourhoods {
             let mut chunks = neighbours.chunks(copies.len());
             while has_room && let Some(entries) = chunks.next() {
                 self.copy_together(entries.iter().map(|&(_, timeline)| Some(timeline)), copies);

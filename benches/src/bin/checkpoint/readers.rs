@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::{hint, thread};
 
 use attuned_store_benches::contenders::Attuned;
 use attuned_store_benches::open_loop::{Outcome, PERCENTILES, Writers, mixed};
@@ -22,8 +22,8 @@ const MIX: Mix = Mix {
     axes: FIVE_AXES,
 };
 
-/// One thread reads at a fixed rate. In every other turn another thread writes a
-/// checkpoint to the disk all the while.
+/// One thread reads at a fixed rate. In one turn another thread writes a checkpoint to the disk
+/// all the while, in the next one it does nothing but keep a core busy, in the next one there is none.
 pub fn rows(
     results: &mut Results,
     name: &str,
@@ -37,37 +37,25 @@ pub fn rows(
     let series = interleave(
         vec![
             Entrant::new("during a checkpoint", |round| {
-                let done = AtomicBool::new(false);
-                thread::scope(|scope| {
-                    scope.spawn(|| {
-                        while !done.load(Ordering::Relaxed) {
-                            store.0.checkpoint_to(&path).expect("the disk has room");
-                        }
-                    });
-                    let outcome = read(round);
-                    done.store(true, Ordering::Relaxed);
-                    outcome
-                })
+                beside(
+                    || drop(store.0.checkpoint_to(&path).expect("the disk has room")),
+                    || read(round),
+                )
+            }),
+            Entrant::new("beside a busy core", |round| {
+                beside(hint::spin_loop, || read(round))
             }),
             Entrant::new("without", read),
         ],
         rounds,
     );
-    let [during, without] = series.as_slice() else {
-        unreachable!("two take part");
+    let [during, busy, without] = series.as_slice() else {
+        unreachable!("three take part");
     };
-    for (percentile, bound) in [
-        (50.0, Bound::None),
-        (99.0, Bound::None),
-        (99.9, Bound::AtMost(1.2)),
-    ] {
+    for percentile in [50.0, 99.0, 99.9] {
         let of_turns = |outcome: &Outcome| {
-            Some(
-                outcome
-                    .latencies
-                    .reads
-                    .value_at_quantile(percentile / 100.0) as f64,
-            )
+            let reads = &outcome.latencies.reads;
+            Some(reads.value_at_quantile(percentile / 100.0) as f64)
         };
         let at = PERCENTILES.iter().position(|&known| known == percentile);
         let of_windows = |outcome: &Outcome| outcome.typical_window.get(at?).copied();
@@ -75,11 +63,32 @@ pub fn rows(
             (&of_turns as &dyn Fn(&Outcome) -> Option<f64>, ""),
             (&of_windows, " of 0.2 ms"),
         ] {
-            let ratio = format!("p{percentile}{which} during a checkpoint / without");
-            if let Some(compared) = during.ratio(without, of) {
-                let row = format!("{name}: reads");
-                results.bar(&row, &ratio, compared, bound);
+            for (above, below) in [(during, without), (busy, without), (during, busy)] {
+                let ratio = format!("p{percentile}{which} {} / {}", above.name, below.name);
+                let bound = if percentile == 99.9 && above.name == during.name {
+                    Bound::AtMost(1.2)
+                } else {
+                    Bound::None
+                };
+                if let Some(compared) = above.ratio(below, of) {
+                    results.bar(&format!("{name}: reads"), &ratio, compared, bound);
+                }
             }
         }
     }
+}
+
+/// Does `measured` while another thread does `work` again and again.
+fn beside<T>(work: impl Fn() + Sync, measured: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                work();
+            }
+        });
+        let outcome = measured();
+        done.store(true, Ordering::Relaxed);
+        outcome
+    })
 }

@@ -1,0 +1,171 @@
+//! A file that is on its way to the disk while more of it is written.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use super::sink::Sink;
+
+/// So much is written by one call.
+const BUFFER_BYTES: usize = 1 << 18;
+/// So much is sent on its way to the disk at once.
+const PORTION: u64 = 1 << 20;
+/// So much may be on its way before somebody waits for it.
+const UNDER_WAY: u64 = 1 << 25;
+
+/// For a file: a write of it is a copy into memory of the system, which writes back later.
+/// So blocks go to the file at once, and none are held.
+///
+/// A system may have writers wait that write much faster than the disk. Then `take` waits, too,
+/// but for the disk of this machine, and for no more than the [room](Sink::room) between two drains.
+pub(super) struct FileSink<'f> {
+    writer: BufWriter<Writeback<'f>>,
+}
+
+impl<'f> FileSink<'f> {
+    pub(super) fn new(file: &'f File) -> Self {
+        let file = Writeback {
+            file,
+            written: 0,
+            on_its_way: 0,
+            on_the_disk: 0,
+        };
+        Self {
+            writer: BufWriter::with_capacity(BUFFER_BYTES, file),
+        }
+    }
+}
+
+impl Sink for FileSink<'_> {
+    const USERS_AT_A_TIME: usize = 1 << 20;
+
+    fn room(&self) -> u64 {
+        1 << 26
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes)
+    }
+
+    fn drain(&mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        self.writer.get_mut().catch_up()
+    }
+
+    /// The rest of the way is that of the one who synchronizes the file.
+    fn end(mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Has the system write back what is written, portion by portion, without waiting for it: what is
+/// left to wait for in the end is the last portion. No other thread is needed, which would take
+/// a core from threads that read.
+struct Writeback<'f> {
+    file: &'f File,
+    /// How much of the file is written, has been sent on its way, and was waited for.
+    written: u64,
+    on_its_way: u64,
+    on_the_disk: u64,
+}
+
+impl Writeback<'_> {
+    fn send(&mut self) {
+        send(self.file, self.on_its_way, self.written);
+        self.on_its_way = self.written;
+    }
+
+    /// Waits for the disk if much is on its way, so that the system does not have to make
+    /// anybody wait.
+    fn catch_up(&mut self) -> io::Result<()> {
+        if self.written - self.on_the_disk >= UNDER_WAY {
+            self.file.sync_data()?;
+            self.on_the_disk = self.written;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Writeback<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.written += written as u64;
+        if self.written - self.on_its_way >= PORTION {
+            self.send();
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Tells the system that a part of a file will not be needed soon. Linux then starts to write back
+/// what it has not written of it (`mm/fadvise.c`), and drops what it has: nothing, when a part was
+/// just written. So all of it stays in memory, for a restore. A file system that does nothing of
+/// the kind loses nothing: all is synchronized in the end.
+#[cfg(target_os = "linux")]
+fn send(file: &File, from: u64, to: u64) {
+    use std::num::NonZeroU64;
+
+    use rustix::fs::{Advice, fadvise};
+
+    if let Some(len) = NonZeroU64::new(to - from) {
+        let _ = fadvise(file, from, Some(len), Advice::DontNeed);
+    }
+}
+
+/// Elsewhere the system writes back when it is time.
+#[cfg(not(target_os = "linux"))]
+fn send(_: &File, _: u64, _: u64) {}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_has_all_that_was_taken_and_is_waited_for_now_and_then() {
+        let path = std::env::temp_dir().join(format!("attuned-writeback-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        let mut sink = FileSink::new(&file);
+        let block: Vec<u8> = (0..=255).cycle().take(70_001).collect();
+        let blocks = UNDER_WAY as usize / block.len() + 1;
+        sink.take(&block).unwrap();
+        sink.drain().unwrap();
+        assert_eq!(
+            sink.writer.get_ref().on_the_disk,
+            0,
+            "so little is not waited for"
+        );
+        for _ in 1..blocks {
+            sink.take(&block).unwrap();
+        }
+        sink.drain().unwrap();
+        assert_eq!(
+            sink.writer.get_ref().on_the_disk,
+            sink.writer.get_ref().written
+        );
+        sink.take(&block).unwrap();
+        sink.end().unwrap();
+        let written = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(written.len(), (blocks + 1) * block.len());
+        assert!(written.chunks(block.len()).all(|chunk| chunk == block));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_an_error() {
+        let path = std::env::temp_dir().join(format!("attuned-readonly-{}", std::process::id()));
+        fs::write(&path, "old").unwrap();
+        let file = File::open(&path).unwrap();
+        let mut sink = FileSink::new(&file);
+        sink.take(b"new").unwrap();
+        assert!(sink.drain().is_err());
+        drop(sink);
+        let left = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(left, b"old");
+    }
+}
