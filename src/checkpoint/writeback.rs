@@ -1,11 +1,11 @@
 //! A file that is on its way to the disk while more of it is written.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use super::sink::Sink;
 
-/// So much is written by one call.
+/// So much is written by one call: whole pages, which the system copies faster than parts.
 const BUFFER_BYTES: usize = 1 << 18;
 /// So much is sent on its way to the disk at once.
 const PORTION: u64 = 1 << 20;
@@ -15,23 +15,41 @@ const UNDER_WAY: u64 = 1 << 25;
 /// For a file: a write of it is a copy into memory of the system, which writes back later.
 /// So blocks go to the file at once, and none are held.
 ///
+/// The system is told to write back what is written, portion by portion, and not waited for: what
+/// is left to wait for in the end is the last portion. No other thread is needed, which would take
+/// a core from threads that read.
+///
 /// A system may have writers wait that write much faster than the disk. Then `take` waits, too,
 /// but for the disk of this machine, and for no more than the [room](Sink::room) between two drains.
 pub(super) struct FileSink<'f> {
-    writer: BufWriter<Writeback<'f>>,
+    file: &'f File,
+    buffer: Vec<u8>,
+    /// How much of the file is written, has been sent on its way, and was waited for.
+    written: u64,
+    on_its_way: u64,
+    on_the_disk: u64,
 }
 
 impl<'f> FileSink<'f> {
     pub(super) fn new(file: &'f File) -> Self {
-        let file = Writeback {
+        Self {
             file,
+            buffer: Vec::with_capacity(BUFFER_BYTES),
             written: 0,
             on_its_way: 0,
             on_the_disk: 0,
-        };
-        Self {
-            writer: BufWriter::with_capacity(BUFFER_BYTES, file),
         }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        if self.written - self.on_its_way >= PORTION {
+            send(self.file, self.on_its_way, self.written);
+            self.on_its_way = self.written;
+        }
+        Ok(())
     }
 }
 
@@ -42,61 +60,29 @@ impl Sink for FileSink<'_> {
         1 << 26
     }
 
-    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes)
-    }
-
-    fn drain(&mut self) -> io::Result<()> {
-        self.writer.flush()?;
-        self.writer.get_mut().catch_up()
-    }
-
-    /// The rest of the way is that of the one who synchronizes the file.
-    fn end(mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
-}
-
-/// Has the system write back what is written, portion by portion, without waiting for it: what is
-/// left to wait for in the end is the last portion. No other thread is needed, which would take
-/// a core from threads that read.
-struct Writeback<'f> {
-    file: &'f File,
-    /// How much of the file is written, has been sent on its way, and was waited for.
-    written: u64,
-    on_its_way: u64,
-    on_the_disk: u64,
-}
-
-impl Writeback<'_> {
-    fn send(&mut self) {
-        send(self.file, self.on_its_way, self.written);
-        self.on_its_way = self.written;
+    fn take(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while let Some((now, later)) = bytes.split_at_checked(BUFFER_BYTES - self.buffer.len()) {
+            self.buffer.extend_from_slice(now);
+            self.write()?;
+            bytes = later;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
     }
 
     /// Waits for the disk if much is on its way, so that the system does not have to make
     /// anybody wait.
-    fn catch_up(&mut self) -> io::Result<()> {
+    fn drain(&mut self) -> io::Result<()> {
         if self.written - self.on_the_disk >= UNDER_WAY {
             self.file.sync_data()?;
             self.on_the_disk = self.written;
         }
         Ok(())
     }
-}
 
-impl Write for Writeback<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.written += written as u64;
-        if self.written - self.on_its_way >= PORTION {
-            self.send();
-        }
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+    /// The rest of the way is that of the one who synchronizes the file.
+    fn end(mut self) -> io::Result<()> {
+        self.write()
     }
 }
 
@@ -130,29 +116,23 @@ mod tests {
         let path = std::env::temp_dir().join(format!("attuned-writeback-{}", std::process::id()));
         let file = File::create(&path).unwrap();
         let mut sink = FileSink::new(&file);
-        let block: Vec<u8> = (0..=255).cycle().take(70_001).collect();
-        let blocks = UNDER_WAY as usize / block.len() + 1;
+        let block: Vec<u8> = (0..=255).cycle().take(300_001).collect();
         sink.take(&block).unwrap();
+        assert_eq!(sink.written, BUFFER_BYTES as u64);
         sink.drain().unwrap();
-        assert_eq!(
-            sink.writer.get_ref().on_the_disk,
-            0,
-            "so little is not waited for"
-        );
-        for _ in 1..blocks {
+        assert_eq!(sink.on_the_disk, 0, "so little is not waited for");
+        let mut blocks = 1;
+        while sink.written < UNDER_WAY {
             sink.take(&block).unwrap();
+            blocks += 1;
         }
         sink.drain().unwrap();
-        assert_eq!(
-            sink.writer.get_ref().on_the_disk,
-            sink.writer.get_ref().written
-        );
-        sink.take(&block).unwrap();
+        assert_eq!(sink.on_the_disk, sink.written);
+        sink.take(b"the end").unwrap();
         sink.end().unwrap();
         let written = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        assert_eq!(written.len(), (blocks + 1) * block.len());
-        assert!(written.chunks(block.len()).all(|chunk| chunk == block));
+        assert!(written == [&*block.repeat(blocks), b"the end"].concat());
     }
 
     #[test]
@@ -161,9 +141,10 @@ mod tests {
         fs::write(&path, "old").unwrap();
         let file = File::open(&path).unwrap();
         let mut sink = FileSink::new(&file);
+        assert!(sink.take(&vec![0; BUFFER_BYTES]).is_err());
+        let mut sink = FileSink::new(&file);
         sink.take(b"new").unwrap();
-        assert!(sink.drain().is_err());
-        drop(sink);
+        assert!(sink.end().is_err());
         let left = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
         assert_eq!(left, b"old");
