@@ -288,7 +288,7 @@ struct Pace {
 
 /// Of some 10 ns each.
 const STEPS_AT_A_TIME: usize = 1 << 12;
-const STEPS_OF_VERSION: usize = 16;
+const STEPS_OF_VERSION: usize = 8;
 
 impl Pace {
     #[inline]
