@@ -173,8 +173,7 @@ pub fn validate_user_id(user_id: &str) -> Result<(), UserIdError> {
         });
     }
     // Nearly all are like that, and a byte is told sooner than a character.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if user_id.bytes().all(is_plain) {
+    if user_id.bytes().all(|byte| PLAIN[usize::from(byte)]) {
         return Ok(());
     }
     match user_id
@@ -188,6 +187,17 @@ pub fn validate_user_id(user_id: &str) -> Result<(), UserIdError> {
         None => Ok(()),
     }
 }
+
+/// Which bytes are the characters that user ids mostly consist of.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < plain.len() {
+        plain[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'_' | b'-');
+        byte += 1;
+    }
+    plain
+};
 
 pub(crate) fn validate_confidence(value: f32) -> Result<(), SnapshotError> {
     if in_unit_range(value) {

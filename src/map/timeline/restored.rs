@@ -35,6 +35,7 @@ impl<V: 'static> Timeline<V> {
     ///
     /// No other thread has seen any of it. The insertion into the map, which releases it, is how
     /// others come to it.
+    #[inline]
     pub(in crate::map) fn restored<I>(
         former: FormerVersions<I>,
         retention: &Retention,
