@@ -196,6 +196,7 @@ impl<'r, S: BuildHasher + Send + Sync> UserReader<'r, S> {
 
 impl User {
     /// The next older version.
+    #[inline]
     fn version(
         &mut self,
         names_of: u64,

@@ -112,6 +112,7 @@ impl AxisNames {
     ///
     /// `values` has [as many bytes](Self::values_len) as the values take, each in the
     /// order of its bytes from the least significant one.
+    #[inline]
     pub(crate) fn state(
         &self,
         updated_at_unix_ms: i64,
