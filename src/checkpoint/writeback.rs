@@ -10,7 +10,7 @@ const BUFFER_BYTES: usize = 1 << 18;
 /// So much is sent on its way to the disk at once.
 const PORTION: u64 = 1 << 20;
 /// So much may be on its way before somebody waits for it.
-const UNDER_WAY: u64 = 1 << 25;
+const UNDER_WAY: u64 = 1 << 27;
 
 /// For a file: a write of it is a copy into memory of the system, which writes back later.
 /// So blocks go to the file at once, and none are held.
@@ -28,6 +28,7 @@ pub(super) struct FileSink<'f> {
     written: u64,
     on_its_way: u64,
     on_the_disk: u64,
+    most_under_way: u64,
 }
 
 impl<'f> FileSink<'f> {
@@ -38,6 +39,7 @@ impl<'f> FileSink<'f> {
             written: 0,
             on_its_way: 0,
             on_the_disk: 0,
+            most_under_way: UNDER_WAY,
         }
     }
 
@@ -73,7 +75,7 @@ impl Sink for FileSink<'_> {
     /// Waits for the disk if much is on its way, so that the system does not have to make
     /// anybody wait.
     fn drain(&mut self) -> io::Result<()> {
-        if self.written - self.on_the_disk >= UNDER_WAY {
+        if self.written - self.on_the_disk >= self.most_under_way {
             self.file.sync_data()?;
             self.on_the_disk = self.written;
         }
@@ -116,13 +118,14 @@ mod tests {
         let path = std::env::temp_dir().join(format!("attuned-writeback-{}", std::process::id()));
         let file = File::create(&path).unwrap();
         let mut sink = FileSink::new(&file);
+        sink.most_under_way = 4 << 20;
         let block: Vec<u8> = (0..=255).cycle().take(300_001).collect();
         sink.take(&block).unwrap();
         assert_eq!(sink.written, BUFFER_BYTES as u64);
         sink.drain().unwrap();
         assert_eq!(sink.on_the_disk, 0, "so little is not waited for");
         let mut blocks = 1;
-        while sink.written < UNDER_WAY {
+        while sink.written < sink.most_under_way {
             sink.take(&block).unwrap();
             blocks += 1;
         }

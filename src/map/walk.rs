@@ -24,6 +24,9 @@ const MOST_PORTIONS: usize = 16;
 /// About how many keys of a portion are visited one after the other because they lie near each
 /// other in memory: as many as have their entries in a [neighbourhood](part_of).
 const NEIGHBOURS: usize = 1 << 9;
+/// Keys with more versions than this, on average, are sorted among their neighbours: to walk their
+/// chains side by side saves more than that takes.
+const LONG_CHAIN: usize = 4;
 /// Of how many keys the chains are walked in step, at the most.
 const MOST_KEYS_TOGETHER: usize = 32;
 /// About how many versions are copied before they are visited, if a key has not more.
@@ -129,14 +132,21 @@ where
         }
         let mut rest = Vec::new();
         let mut has_room = true;
-        for neighbours in neighbourhoods {
+        let (mut keys, mut versions) = (0, 0);
+        for mut neighbours in neighbourhoods {
+            if versions > LONG_CHAIN * keys {
+                // What was made one after the other often lies side by side, version by version.
+                neighbours.sort_unstable_by_key(|&(_, timeline)| ptr::from_ref(timeline));
+            }
             let mut chunks = neighbours.chunks(copies.len());
             while has_room && let Some(entries) = chunks.next() {
                 self.copy_together(entries.iter().map(|&(_, timeline)| Some(timeline)), copies);
                 for ((key, _), copied) in entries.iter().zip(&*copies) {
                     has_room &= copied.show(key.text(), visitor)?;
                     pace.step(STEPS_OF_VERSION * copied.versions.len());
+                    versions += copied.versions.len();
                 }
+                keys += entries.len();
             }
             rest.extend(chunks.flatten().map(|(key, _)| key.text().clone()));
         }
