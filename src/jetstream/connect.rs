@@ -1,11 +1,13 @@
 //! From settings to a store that has caught up.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{
+    Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError, Subscriber,
+};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{self, Instant};
@@ -26,7 +28,7 @@ use super::removed::Removed;
 use super::replica::Replica;
 use super::stream::{self, Wanted};
 use super::validated::SingleFlight;
-use super::{Core, JetStreamStore, Shared, StreamDifference, tls};
+use super::{Core, JetStreamStore, Shared, StreamDifference, answers, barrier_period, tls};
 
 /// The first version with conditions on another subject than that of the message, with
 /// lifetimes of single messages, and with batched direct gets.
@@ -71,7 +73,10 @@ pub(super) async fn connect(
         });
     }
 
-    let store = start(&builder, link, own_writes, connections)?;
+    // Before the first of them is published.
+    let answers = link.receive_answers().await;
+    let answers = answers.map_err(|error| stream_error(error, &refused))?;
+    let store = start(&builder, link, own_writes, connections, answers)?;
     let caught_up = catch_up(&store.0.core, builder.connect_timeout).await;
     caught_up.map_err(|error| stream_error(error, &refused))?;
     Ok(store)
@@ -82,6 +87,7 @@ fn start(
     link: Arc<Link>,
     own_writes: OwnWrites,
     connections: watch::Receiver<u64>,
+    answers: Subscriber,
 ) -> Result<JetStreamStore, ConnectError> {
     let own_writes = Arc::new(own_writes);
     let clock = Arc::new(LogClock::new(builder.time_to_live));
@@ -96,12 +102,14 @@ fn start(
             Arc::clone(&own_writes),
         )?)),
     };
+    let period = barrier_period(builder.marker_lifetime / 2);
+    let barriers = Barriers::new(Arc::clone(&link), kept.clone(), period);
     let (alive, is_alive) = watch::channel(());
     let core = Arc::new(Core {
         link,
         kept,
         clock,
-        barriers: Arc::new(Barriers::new()),
+        barriers: Arc::new(barriers),
         own_writes,
         counts: Arc::new(Counts::default()),
         single_flight: SingleFlight::default(),
@@ -115,9 +123,8 @@ fn start(
         operation_timeout: builder.operation_timeout,
         user_id_field: builder.user_id_field,
         drawn: AtomicU64::new(0),
-        lags: AtomicBool::new(false),
     });
-    let tasks = tasks(&core, builder.time_to_live);
+    let tasks = tasks(&core, builder.time_to_live, answers);
     let _alive = alive;
     Ok(JetStreamStore(Arc::new(Shared {
         core,
@@ -127,14 +134,20 @@ fn start(
 }
 
 /// What goes on as long as the store is there.
-fn tasks(core: &Arc<Core>, time_to_live: Option<Duration>) -> Vec<AbortHandle> {
+fn tasks(
+    core: &Arc<Core>,
+    time_to_live: Option<Duration>,
+    answers: Subscriber,
+) -> Vec<AbortHandle> {
     let mut tasks = Vec::new();
+    tasks.push(tokio::spawn(answers::receive(Arc::clone(core), answers)).abort_handle());
     match &core.kept {
         Kept::All(replica) => {
             let follower = Follower {
                 link: Arc::clone(&core.link),
                 replica: Arc::clone(replica),
                 own_writes: Arc::clone(&core.own_writes),
+                barriers: Arc::clone(&core.barriers),
                 counts: Arc::clone(&core.counts),
                 connections: core.connections.clone(),
                 prefetch: core.prefetch,
@@ -149,10 +162,9 @@ fn tasks(core: &Arc<Core>, time_to_live: Option<Duration>) -> Vec<AbortHandle> {
             tasks.push(tokio::spawn(compare).abort_handle());
         }
     }
-    let (barriers, link, kept) = (core.barriers.clone(), core.link.clone(), core.kept.clone());
-    let period = core.barrier_period();
-    let serve = async move { barriers.serve(link, kept, period).await };
-    tasks.push(tokio::spawn(serve).abort_handle());
+    let barriers = Arc::clone(&core.barriers);
+    let keep_time = async move { barriers.keep_time().await };
+    tasks.push(tokio::spawn(keep_time).abort_handle());
     if let Some(time_to_live) = time_to_live {
         let sweep = Arc::clone(core).sweep(time_to_live);
         tasks.push(tokio::spawn(sweep).abort_handle());

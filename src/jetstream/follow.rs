@@ -7,6 +7,7 @@ use async_nats::Message;
 use tokio::sync::watch;
 use tokio::time;
 
+use super::barrier::Barriers;
 use super::config::Follow;
 use super::consumer::{self, Deliveries, Delivery, End, From, Position, Selection};
 use super::counts::Counts;
@@ -23,6 +24,7 @@ pub(super) struct Follower {
     pub link: Arc<Link>,
     pub replica: Arc<Replica>,
     pub own_writes: Arc<OwnWrites>,
+    pub barriers: Arc<Barriers>,
     pub counts: Arc<Counts>,
     /// Changes with each connection that is made.
     pub connections: watch::Receiver<u64>,
@@ -58,7 +60,7 @@ impl Follower {
         let info = stream::info(&self.link, consumer::patience(&self.link)).await?;
         if self.is_another_stream(&info) {
             tracing::warn!("the stream was made anew, and the replica starts over");
-            self.replica.start_over(false);
+            self.start_over(false);
             self.created = Some(info.created);
             return Ok(End::Ended);
         }
@@ -75,12 +77,27 @@ impl Follower {
             let delivered = messages
                 .iter()
                 .map(|(position, message)| self.read(message, position));
-            if let Err(AwayTooLong) = self.replica.apply(delivered.collect::<Vec<_>>()) {
+            let applied = self.replica.apply(delivered.collect::<Vec<_>>());
+            // One is in flight at a time, so what came before the last is of no use.
+            let barriers = messages.iter().rev().find_map(|(position, message)| {
+                let number = self.link.subjects().barrier_of(message)?;
+                Some((number, position.sequence))
+            });
+            if let Some((number, sequence)) = barriers {
+                self.barriers.learn(number, Ok(sequence));
+            }
+            self.barriers.applied(self.replica.applied());
+            if let Err(AwayTooLong) = applied {
                 tracing::warn!("the replica was away for too long and starts over");
-                self.replica.start_over(true);
+                self.start_over(true);
                 return Ok(End::Reconnected);
             }
         }
+    }
+
+    fn start_over(&self, is_same_stream: bool) {
+        self.replica.start_over(is_same_stream);
+        self.barriers.started_over();
     }
 
     fn selection(&self) -> Selection {

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use super::error::JetStreamError;
-use super::gaps::{Barrier, Replaced};
+use super::gaps::{Barrier, Begun, Replaced};
 use super::hot::HotUsers;
-use super::link::Link;
 use super::replica::Replica;
 
 #[derive(Clone)]
@@ -16,21 +14,38 @@ pub(super) enum Kept {
     Hot(Arc<HotUsers>),
 }
 
+/// What was known of the log before a barrier was published.
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    All(Begun),
+    /// No sequence was greater.
+    Hot(u64),
+}
+
 impl Kept {
-    /// Publishes a barrier, of which what is in memory is told.
-    pub async fn barrier(&self, link: &Link) -> Result<Barrier, JetStreamError> {
-        let barrier = match self {
-            Self::All(replica) => {
-                let begun = replica.begin_barrier();
-                let acknowledged = link.publish_barrier(None).await?;
-                replica.acknowledge(begun, acknowledged.sequence)
-            }
-            Self::Hot(hot) => {
-                let before = hot.highest();
-                let acknowledged = link.publish_barrier(None).await?;
-                hot.acknowledge(before, acknowledged.sequence)
-            }
-        };
-        barrier.map_err(|Replaced| JetStreamError::StreamReplaced)
+    /// A barrier is about to be published.
+    pub fn mark(&self) -> Mark {
+        match self {
+            Self::All(replica) => Mark::All(replica.begin_barrier()),
+            Self::Hot(hot) => Mark::Hot(hot.highest()),
+        }
+    }
+
+    /// It has this sequence.
+    pub fn learn(&self, mark: Mark, sequence: u64) -> Result<Barrier, Replaced> {
+        match (self, mark) {
+            (Self::All(replica), Mark::All(begun)) => replica.acknowledge(begun, sequence),
+            (Self::Hot(hot), Mark::Hot(before)) => hot.acknowledge(before, sequence),
+            // A mark is of the store that has made it.
+            (Self::All(_), Mark::Hot(_)) | (Self::Hot(_), Mark::All(_)) => Err(Replaced),
+        }
+    }
+
+    /// Whether all up to there was applied, if there is a replica.
+    pub fn has_applied(&self, barrier: Barrier) -> bool {
+        match self {
+            Self::All(replica) => replica.applied() >= barrier.sequence,
+            Self::Hot(_) => true,
+        }
     }
 }

@@ -7,16 +7,19 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_nats::client::PublishErrorKind;
 use async_nats::connection::State;
-use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind};
+use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::answers::Asked;
 use super::error::JetStreamError;
 use super::message::{Subjects, name};
+use super::own::Attempt;
 
 /// Says which sequence the last message of the subject must have.
 pub(super) const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
@@ -32,6 +35,8 @@ pub(super) struct Link {
     client: Client,
     subjects: Subjects,
     stream: String,
+    /// Where answers come: the beginning of the subject.
+    answers: String,
     /// How many messages of a user the stream keeps.
     messages_of_user: usize,
     request_timeout: Duration,
@@ -89,6 +94,7 @@ impl Link {
         request_timeout: Duration,
     ) -> Self {
         Self {
+            answers: client.new_inbox(),
             client,
             subjects,
             stream,
@@ -117,24 +123,49 @@ impl Link {
         self.request_timeout
     }
 
-    /// Publishes a message of a user. If something is expected, then only if the user's
-    /// last message has that sequence.
-    pub async fn publish_to_user(
+    /// Sends a message of a user. If something is expected, it is carried out only if the
+    /// user's last message has that sequence. The answer comes to those who
+    /// [receive the answers](Self::receive_answers).
+    pub async fn send_to_user(
         &self,
+        attempt: Attempt,
         user_id: &str,
         mut headers: HeaderMap,
         payload: Bytes,
         expected: Option<u64>,
-    ) -> Result<Ack, JetStreamError> {
+    ) -> Result<(), JetStreamError> {
+        if !self.is_connected() {
+            return Err(JetStreamError::Disconnected);
+        }
         if let Some(sequence) = expected {
             headers.insert(name(EXPECTED_SEQUENCE), sequence.to_string());
         }
-        let subject = self.subjects.of_user(user_id);
-        self.publish(subject, headers, payload).await
+        let (subject, reply) = (
+            self.subjects.of_user(user_id),
+            self.answer_to(Asked::Write(attempt)),
+        );
+        let bytes = payload.len();
+        let client = &self.client;
+        let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);
+        sent.await.map_err(|error| match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => self.too_large(bytes),
+            _ => JetStreamError::client(error),
+        })
     }
 
-    /// Publishes a message of a user as [`publish_to_user`](Self::publish_to_user) does, and
-    /// returns what each server has answered that took itself for the leader; the one that is
+    /// The subject of an answer.
+    fn answer_to(&self, asked: Asked) -> String {
+        format!("{}.{}", self.answers, asked.token())
+    }
+
+    fn too_large(&self, bytes: usize) -> JetStreamError {
+        JetStreamError::MessageTooLarge {
+            bytes: bytes + ROOM_FOR_HEADERS,
+            max: self.client.server_info().max_payload,
+        }
+    }
+
+    /// Publishes a message of a user on a condition, and returns what each server has answered that took itself for the leader; the one that is
     /// the leader among them.
     ///
     /// A barrier that is published behind the message tells when its answer must have come.
@@ -161,19 +192,59 @@ impl Link {
         Ok(all)
     }
 
-    /// Publishes a barrier of this process, if the condition holds.
+    /// Publishes a barrier, if the condition holds.
     pub async fn publish_barrier(
         &self,
         condition: Option<Condition<'_>>,
     ) -> Result<Ack, JetStreamError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(name("Nats-TTL"), BARRIER_LIFETIME);
+        let mut headers = barrier_headers();
         if let Some(Condition { user_id, last }) = condition {
             headers.insert(name(EXPECTED_SEQUENCE), last.to_string());
             headers.insert(name(EXPECTED_SUBJECT), self.subjects.of_user(user_id));
         }
         let subject = self.subjects.barrier.clone();
         self.publish(subject, headers, Bytes::new()).await
+    }
+
+    /// Sends the barrier with this number, whose answer comes to those who
+    /// [receive the answers](Self::receive_answers). Does not wait.
+    pub fn send_barrier(&self, number: u64) -> Result<(), JetStreamError> {
+        if !self.is_connected() {
+            return Err(JetStreamError::Disconnected);
+        }
+        let (subject, reply) = (
+            self.subjects.barrier.clone(),
+            self.answer_to(Asked::Barrier(number)),
+        );
+        let payload = Bytes::from(number.to_string());
+        let client = self.client.clone();
+        let mut sending = Box::pin(async move {
+            let headers = barrier_headers();
+            let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);
+            sent.await
+        });
+        match (&mut sending).now_or_never() {
+            Some(sent) => sent.map_err(JetStreamError::client),
+            None => {
+                // The client has much to send. Who asks for a barrier must not keep it back.
+                tokio::spawn(sending);
+                Ok(())
+            }
+        }
+    }
+
+    /// The answers to what is sent.
+    pub async fn receive_answers(&self) -> Result<Subscriber, JetStreamError> {
+        let subject = format!("{}.*", self.answers);
+        let subscribed = self.client.subscribe(subject).await;
+        subscribed.map_err(JetStreamError::client)
+    }
+
+    /// To what a message is the answer, and which sequence that has.
+    pub fn read_answer(&self, answer: &Message) -> Option<(Asked, Result<u64, JetStreamError>)> {
+        let token = answer.subject.strip_prefix(self.answers.as_str())?;
+        let asked = Asked::read(token.strip_prefix('.')?)?;
+        Some((asked, acknowledgement(answer).map(|ack| ack.sequence)))
     }
 
     async fn publish(
@@ -221,10 +292,7 @@ impl Link {
         let bytes = request.payload.as_ref().map_or(0, Bytes::len);
         let reply = self.client.send_request(subject, request).await;
         reply.map_err(|error| match error.kind() {
-            RequestErrorKind::MaxPayloadExceeded => JetStreamError::MessageTooLarge {
-                bytes: bytes + ROOM_FOR_HEADERS,
-                max: self.client.server_info().max_payload,
-            },
+            RequestErrorKind::MaxPayloadExceeded => self.too_large(bytes),
             RequestErrorKind::TimedOut => JetStreamError::TimedOut,
             RequestErrorKind::NoResponders => JetStreamError::NoResponders,
             _ => JetStreamError::client(error),
@@ -241,8 +309,17 @@ impl Link {
     }
 }
 
+fn barrier_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(name("Nats-TTL"), BARRIER_LIFETIME);
+    headers
+}
+
 /// What a server says to a message that was published.
 fn acknowledgement(reply: &Message) -> Result<Ack, JetStreamError> {
+    if reply.status == Some(StatusCode::NO_RESPONDERS) {
+        return Err(JetStreamError::NoResponders);
+    }
     match serde_json::from_slice(&reply.payload).map_err(JetStreamError::client)? {
         Acknowledgement {
             error: Some(error), ..

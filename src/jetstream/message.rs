@@ -3,19 +3,22 @@
 //! | subject | message |
 //! |---|---|
 //! | `<stream>.u.<user id>` | a snapshot in the published JSON form, or nothing: the user is deleted |
-//! | `<stream>.b.<process>` | nothing: a barrier |
+//! | `<stream>.b.<process>` | a barrier: its number, or nothing if no replica waits for it |
 //!
 //! User ids need no encoding, since none of them has a dot, a space or a wildcard.
 
+use async_nats::Message;
 use async_nats::header::{HeaderMap, HeaderName};
 use smol_str::SmolStr;
 
 use crate::removal::RemovalCause;
 use crate::snapshot::{State, StateSnapshot, validate_user_id};
 
-/// Says in which form a snapshot is; absent means the first.
-pub(super) const SCHEMA: &str = "Attuned-Schema";
-pub(super) const SCHEMA_VERSION: &str = "1";
+/// Says in which form a snapshot is; absent means the first. Since there is no other yet, the
+/// store leaves it out: each header costs the client and the server as much as some of the
+/// JSON.
+const SCHEMA: &str = "Attuned-Schema";
+const SCHEMA_VERSION: &str = "1";
 
 /// Tells the writes of all processes apart.
 pub(super) const WRITE_ID: &str = "Attuned-Write";
@@ -59,6 +62,14 @@ impl Subjects {
 
     pub fn of_user(&self, user_id: &str) -> String {
         format!("{}{user_id}", self.users)
+    }
+
+    /// Which barrier of this process a message is, if it has a number.
+    pub fn barrier_of(&self, message: &Message) -> Option<u64> {
+        if message.subject.as_str() != self.barrier {
+            return None;
+        }
+        std::str::from_utf8(&message.payload).ok()?.parse().ok()
     }
 
     /// The user that the subject is of; `None` for barriers, and for what is no user id.

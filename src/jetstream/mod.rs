@@ -9,11 +9,13 @@
 //! | those used lately, in a store that follows nobody | `hot.rs` |
 //! | reads: by a barrier that they share, or by a condition on the user | `read.rs`, `barrier.rs`, `validated.rs`, `seen.rs` |
 //! | writes: what is expected, how one is sent, what became of it | `write.rs`, `put.rs`, `settle.rs`, `own.rs`, `outgoing.rs` |
+//! | what servers answer to barriers and writes | `answers.rs` |
 //! | all users, one after the other | `listing.rs`, `scan.rs` |
 //! | changes | `watching.rs`, and without a replica `watching_log.rs` |
 //! | users whose time is over | `expiry.rs` |
 //! | the protocol: requests, direct gets, consumers, the stream, messages | `link.rs`, `direct.rs`, `consumer.rs`, `stream.rs`, `message.rs` |
 
+mod answers;
 mod barrier;
 mod config;
 mod connect;
@@ -49,7 +51,7 @@ mod write;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -161,8 +163,6 @@ struct Core {
     operation_timeout: Duration,
     user_id_field: UserIdField,
     drawn: AtomicU64,
-    /// Whether the replica has kept the last reader waiting in vain.
-    lags: AtomicBool,
 }
 
 impl Core {
@@ -189,7 +189,7 @@ impl Core {
 
     /// A follower is told so often how far the log goes, at least.
     fn barrier_period(&self) -> Duration {
-        (self.longest_away() / BARRIERS_IN_LONGEST_AWAY).min(LONGEST_PERIOD)
+        barrier_period(self.longest_away())
     }
 
     /// A number from 0 to 1 that differs from one call to the next.
@@ -200,6 +200,10 @@ impl Core {
             .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         f64::from((drawn >> 32) as u32) / f64::from(u32::MAX)
     }
+}
+
+fn barrier_period(longest_away: Duration) -> Duration {
+    (longest_away / BARRIERS_IN_LONGEST_AWAY).min(LONGEST_PERIOD)
 }
 
 impl JetStreamStore {

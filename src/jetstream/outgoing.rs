@@ -5,12 +5,15 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::message::{EXPIRED, Entry, REMOVAL, SCHEMA, SCHEMA_VERSION, name};
+use super::message::{EXPIRED, Entry, REMOVAL, name};
 use super::seen::Seen;
 use crate::clock::unix_ms_now;
 use crate::removal::RemovalCause;
 use crate::snapshot::{State, StateSnapshot};
 use crate::store::{Result, StoreError};
+
+/// A snapshot with some axes takes less, and is written without growing.
+const ROOM_FOR_JSON: usize = 512;
 
 /// What is to be written of a user.
 pub(super) struct Message<'m> {
@@ -40,7 +43,8 @@ impl<'m> Message<'m> {
     }
 
     pub fn of(snapshot: &'m StateSnapshot) -> Result<Self> {
-        let json = serde_json::to_vec(snapshot).map_err(StoreError::internal)?;
+        let mut json = Vec::with_capacity(ROOM_FOR_JSON);
+        serde_json::to_writer(&mut json, snapshot).map_err(StoreError::internal)?;
         Ok(Self {
             user_id: snapshot.user_id(),
             snapshot: Some(snapshot),
@@ -49,6 +53,7 @@ impl<'m> Message<'m> {
         })
     }
 
+    /// A snapshot is in the first form, which has no name in the header.
     pub fn headers(&self, marker_lifetime: Duration) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if self.snapshot.is_none() {
@@ -58,8 +63,6 @@ impl<'m> Message<'m> {
             }
             let lifetime = format!("{}s", marker_lifetime.as_secs());
             headers.insert(name("Nats-TTL"), lifetime);
-        } else {
-            headers.insert(name(SCHEMA), SCHEMA_VERSION);
         }
         headers
     }

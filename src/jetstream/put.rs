@@ -12,11 +12,9 @@
 //! A refusal does not always mean that the message is not in the log, and what is done about
 //! that is in [`settle`](super::settle).
 
-use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use futures_util::future::{Either, select};
 use tokio::time::{self, Instant};
 
 use super::Core;
@@ -24,10 +22,9 @@ use super::error::JetStreamError;
 use super::gaps::Replaced;
 use super::hot::{HotUsers, Known};
 use super::kept::Kept;
-use super::link::Ack;
 use super::message::{MESSAGE_ID, WRITE_ID, name};
 use super::outgoing::Message;
-use super::own::OwnWrite;
+use super::own::{Ends, OwnWrite};
 use super::read::PAUSE;
 use super::replica::Replica;
 
@@ -66,12 +63,15 @@ impl Core {
 
     pub(super) fn attempts_until(&self, message: &Message<'_>, deadline: Instant) -> Attempts<'_> {
         // For the replica.
-        let state = self.replica().and_then(|_| message.state().cloned());
+        let (state, ends) = match &self.kept {
+            Kept::All(_) => (message.state().cloned(), Ends::Applied),
+            Kept::Hot(_) => (None, Ends::Acknowledged),
+        };
         Attempts {
             gaps_before: self.replica().map_or(0, Replica::gaps_found),
             connects_before: self.link.connects(),
             highest_before: self.hot().map_or(0, HotUsers::highest),
-            write: self.own_writes.begin(state),
+            write: self.own_writes.begin(state, ends),
             in_doubt: false,
             refused: None,
             begun: Instant::now(),
@@ -99,14 +99,7 @@ impl Core {
     ) -> Result<u64, JetStreamError> {
         let mut tries = 0;
         loop {
-            // Made for each attempt: hardly ever is there a second one.
-            let headers = self.headers(attempts, message, expected);
-            let payload = message.payload.clone();
-            let sent = self
-                .link
-                .publish_to_user(message.user_id, headers, payload, expected);
-            let sent = pin!(sent);
-            let error = match self.acknowledged_or_seen(attempts, sent).await {
+            let error = match self.try_once(attempts, message, expected).await {
                 Ok(sequence) => return Ok(sequence),
                 Err(error) => error,
             };
@@ -155,25 +148,43 @@ impl Core {
         headers
     }
 
-    /// Waits for the acknowledgement, or for the replica, which may see the message first,
-    /// and until the replica has applied it.
-    async fn acknowledged_or_seen(
+    /// Sends the message, and waits until the replica has applied it, so that reads without a
+    /// barrier show what this process has written. If that takes too long, a write that is
+    /// acknowledged is done all the same. Without a replica it is done with that.
+    async fn try_once(
         &self,
-        attempts: &mut Attempts<'_>,
-        sent: Pin<&mut impl Future<Output = Result<Ack, JetStreamError>>>,
+        attempts: &Attempts<'_>,
+        message: &Message<'_>,
+        expected: Option<u64>,
     ) -> Result<u64, JetStreamError> {
-        let Kept::All(replica) = &self.kept else {
-            return Ok(sent.await?.sequence);
-        };
-        let acknowledged = match select(sent, &mut attempts.write.seen).await {
-            Either::Left((acknowledged, _)) => acknowledged?,
-            Either::Right((Ok(sequence), _)) => return Ok(sequence),
-            // Told only once, and that was before.
-            Either::Right((Err(_), sent)) => sent.await?,
-        };
-        let until = attempts.deadline.min(Instant::now() + UNTIL_APPLIED);
-        applied(replica, acknowledged.sequence, until).await;
-        Ok(acknowledged.sequence)
+        // Made for each attempt: hardly ever is there a second one.
+        let headers = self.headers(attempts, message, expected);
+        let payload = message.payload.clone();
+        let (attempt, mut told) = attempts.write.attempt();
+        let begun = Instant::now();
+        let sent = self
+            .link
+            .send_to_user(attempt, message.user_id, headers, payload, expected);
+        sent.await?;
+
+        let gives_up = begun + self.link.request_timeout();
+        // As a rule it ends long before.
+        let mut until = gives_up.min(begun + UNTIL_APPLIED);
+        loop {
+            if let Ok(told) = time::timeout_at(until, &mut told).await {
+                // It is told as long as the write is under way.
+                return told.unwrap_or(Err(JetStreamError::TimedOut));
+            }
+            let known = attempts.write.acknowledged();
+            let ends = known.map_or(gives_up, |known| {
+                attempts.deadline.min(known.at + UNTIL_APPLIED)
+            });
+            if ends <= until {
+                let sequence = known.map(|known| known.sequence);
+                return sequence.ok_or(JetStreamError::TimedOut);
+            }
+            until = ends;
+        }
     }
 
     /// A store that follows nobody remembers what it has written.
@@ -197,8 +208,7 @@ impl Core {
     }
 }
 
-/// Waits until the replica has applied the sequence, so that reads without a barrier show
-/// what this process has written. If that takes too long, the write is done all the same.
+/// Waits until the replica has applied the sequence.
 pub(super) async fn applied(replica: &Replica, sequence: u64, deadline: Instant) {
     if let Some(told) = replica.when_applied(sequence) {
         let _ = time::timeout_at(deadline, told).await;

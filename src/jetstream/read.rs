@@ -7,40 +7,19 @@
 //! readers waiting: after a short while they read the one user without it, which
 //! [`validated`](super::validated) does. So do all readers of a store that follows nobody.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::{self, Instant};
 
 use super::Core;
+use super::barrier::{Reached, Until};
 use super::config::Follow;
 use super::error::JetStreamError;
 use super::gaps::Barrier;
 use super::kept::Kept;
 use super::replica::{Look, Replica};
 use super::seen::{Seen, Wanted};
-
-/// How long a reader waits for the replica. What comes then takes some milliseconds, so longer
-/// patience does not pay, and a reader is not to wait for 100 ms in all.
-#[derive(Clone, Copy)]
-struct Patience {
-    /// Until it comes to the barrier…
-    reached: Duration,
-    /// …and then for the gaps to be closed.
-    closed: Duration,
-}
-
-const PATIENCE: Patience = Patience {
-    reached: Duration::from_millis(20),
-    closed: Duration::from_millis(10),
-};
-
-/// The same after a replica has kept a reader waiting in vain, until it has answered one.
-const LITTLE_PATIENCE: Patience = Patience {
-    reached: Duration::from_millis(5),
-    closed: Duration::from_millis(5),
-};
 
 /// Between tries, when there is nothing else to wait for.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
@@ -53,12 +32,21 @@ impl Core {
         Instant::now() + self.operation_timeout
     }
 
-    /// A barrier that is begun after the call, in time.
+    /// A barrier that is begun after the call, when its place in the log is known.
     pub(super) async fn barrier(&self, deadline: Instant) -> Result<Barrier, JetStreamError> {
+        let reached = self.barrier_until(Until::Known, deadline).await?;
+        Ok(reached.barrier)
+    }
+
+    async fn barrier_until(
+        &self,
+        until: Until,
+        deadline: Instant,
+    ) -> Result<Reached, JetStreamError> {
         loop {
-            let next = time::timeout_at(deadline, self.barriers.next()).await;
+            let next = time::timeout_at(deadline, self.barriers.next(until)).await;
             match next.unwrap_or(Err(JetStreamError::TimedOut)) {
-                Ok(barrier) => return Ok(barrier),
+                Ok(reached) => return Ok(reached),
                 // An election, or a message that was lost on its way.
                 Err(
                     JetStreamError::NoResponders
@@ -227,50 +215,33 @@ impl Core {
         deadline: Instant,
         answer: impl Fn(&mut dyn FnMut(&str) -> Seen) -> T,
     ) -> Result<Option<T>, JetStreamError> {
-        let patience = self.patience();
         let mut reached = None;
         loop {
-            let barrier = self.barrier(deadline).await?;
-            let acknowledged = Instant::now();
+            let next = self.barrier_until(Until::Applied, deadline).await?;
+            let until = *reached.get_or_insert_with(Instant::now) + self.barriers.patience().closed;
+            if next.is_late {
+                self.barriers.note_lag(true);
+                return Ok(None);
+            }
             loop {
-                let (told, until) = match replica.look(barrier, user_ids, entries, &answer) {
+                let told = match replica.look(next.barrier, user_ids, entries, &answer) {
                     Look::Answer(answer) => {
-                        self.note_lag(false);
+                        self.barriers.note_lag(false);
                         return Ok(Some(answer));
                     }
                     Look::AskAnew => break,
-                    Look::Behind(told) => (told, acknowledged + patience.reached),
-                    Look::Gap(told) => {
-                        let reached = *reached.get_or_insert_with(Instant::now);
-                        (told, reached + patience.closed)
-                    }
+                    Look::Behind(told) | Look::Gap(told) => told,
                 };
                 // It is told, too, if the replica starts over: then the look says so.
                 if time::timeout_at(until.min(deadline), told).await.is_err() {
-                    self.note_lag(true);
+                    self.barriers.note_lag(true);
                     return Ok(None);
                 }
             }
-            let reached = *reached.get_or_insert_with(Instant::now);
-            if Instant::now() > reached + patience.closed {
-                self.note_lag(true);
+            if Instant::now() > until {
+                self.barriers.note_lag(true);
                 return Ok(None);
             }
-        }
-    }
-
-    fn patience(&self) -> Patience {
-        if self.lags.load(Ordering::Relaxed) {
-            LITTLE_PATIENCE
-        } else {
-            PATIENCE
-        }
-    }
-
-    fn note_lag(&self, lags: bool) {
-        // Most of the time it is known, and threads share the word without writing to it.
-        if self.lags.load(Ordering::Relaxed) != lags {
-            self.lags.store(lags, Ordering::Relaxed);
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::jetstream::own::Ends;
 use crate::jetstream::seen::Seen;
 use crate::snapshot::State;
 
@@ -245,7 +246,7 @@ fn an_unreadable_message_is_counted_and_is_the_latest() {
 fn who_sees_that_a_write_is_applied_has_been_told() {
     let replica = replica(1);
     let own_writes = Arc::clone(&replica.own_writes);
-    let mut written = own_writes.begin(None);
+    let written = own_writes.begin(None, Ends::Applied);
     let own = own_writes.number(&written.id());
     replica
         .apply([Delivered {
