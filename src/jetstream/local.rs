@@ -74,13 +74,19 @@ impl<'s> Local<'s> {
     /// store that has a replica.
     #[must_use]
     pub fn get(&self, user_id: &str) -> Option<State> {
-        self.with_entry(user_id, |latest| latest.state.clone())?
+        self.with(user_id, State::clone)
     }
 
     /// Calls `read` with the latest state of a user, if there is one. As
     /// [`MemoryStore::with`](crate::MemoryStore::with).
     pub fn with<R>(&self, user_id: &str, read: impl FnOnce(&State) -> R) -> Option<R> {
-        self.with_entry(user_id, |latest| latest.state.as_ref().map(read))?
+        match &self.core.kept {
+            // Without an epoch or a reference count, if the state is small.
+            Kept::All(replica) if !self.core.clock.has_time_to_live() => {
+                replica.users().with_part(user_id, read)
+            }
+            _ => self.with_entry(user_id, |latest| latest.state.as_ref().map(read))?,
+        }
     }
 
     /// The latest state of a user with its revision and the time of its write.

@@ -11,6 +11,7 @@ use async_nats::Message;
 use async_nats::header::{HeaderMap, HeaderName};
 use smol_str::SmolStr;
 
+use crate::map::HasSmallPart;
 use crate::removal::RemovalCause;
 use crate::snapshot::{State, StateSnapshot, validate_user_id};
 
@@ -144,6 +145,15 @@ pub(super) struct Entry {
     pub number: u64,
     /// `None` if it is unreadable.
     pub state: Option<State>,
+}
+
+/// Most readers need no more than the state.
+impl HasSmallPart for Entry {
+    type Part = State;
+
+    fn small_part(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
 }
 
 /// A message as it was delivered.

@@ -15,7 +15,7 @@ use super::gaps::{Barrier, Begun, Delivery, Gaps, Replaced};
 use super::message::{Content, Delivered, Entry};
 use super::own::OwnWrites;
 use super::removed::{Removal, Removed};
-use crate::map::{ConfigError, HistoryMap};
+use crate::map::{ConfigError, HistoryMap, PartMirrored};
 use crate::removal::RemovalCause;
 use crate::revision::Expected;
 
@@ -24,7 +24,7 @@ use crate::revision::Expected;
 /// One task applies the messages; anyone reads. A reader who is content with what there is
 /// reads the map, which never blocks. One who is not asks [`look`](Self::look).
 pub(super) struct Replica {
-    users: HistoryMap<Entry>,
+    users: HistoryMap<Entry, PartMirrored>,
     clock: Arc<LogClock>,
     own_writes: Arc<OwnWrites>,
     progress: Mutex<Progress>,
@@ -81,7 +81,7 @@ impl Replica {
         clock: Arc<LogClock>,
         own_writes: Arc<OwnWrites>,
     ) -> Result<Self, ConfigError> {
-        let mut users = HistoryMap::builder().capacity(capacity);
+        let mut users = HistoryMap::builder().part_mirrored().capacity(capacity);
         if let Some(entries) = history {
             users = users.history(entries);
         }
@@ -104,7 +104,7 @@ impl Replica {
     }
 
     /// The users, for reads without a barrier.
-    pub fn users(&self) -> &HistoryMap<Entry> {
+    pub fn users(&self) -> &HistoryMap<Entry, PartMirrored> {
         &self.users
     }
 

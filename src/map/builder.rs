@@ -315,6 +315,12 @@ impl<V: SmallValue, S> HistoryMapBuilder<V, Unmirrored, S> {
     /// Each write also stores these words. Without effect in a map with a
     /// [time to live](Self::time_to_live).
     pub fn mirrored(self) -> HistoryMapBuilder<V, Mirrored, S> {
+        self.with_mirroring()
+    }
+}
+
+impl<V, S> HistoryMapBuilder<V, Unmirrored, S> {
+    pub(super) fn with_mirroring<M: Mirroring<V>>(self) -> HistoryMapBuilder<V, M, S> {
         HistoryMapBuilder {
             settings: self.settings,
             values: PhantomData,

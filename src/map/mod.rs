@@ -8,6 +8,8 @@ mod eviction;
 mod expiry;
 mod hasher;
 mod key;
+#[cfg(feature = "jetstream")]
+mod part;
 mod read;
 mod remove;
 #[cfg(feature = "checkpoint")]
@@ -54,6 +56,8 @@ pub use self::stats::Stats;
 pub use self::view::View;
 
 pub(crate) use self::builder::Settings;
+#[cfg(feature = "jetstream")]
+pub(crate) use self::part::{HasSmallPart, PartMirrored};
 #[cfg(feature = "checkpoint")]
 pub(crate) use self::restore::{GREATEST_REVISION, Portion, Restorer};
 #[cfg(feature = "sweep")]

@@ -35,6 +35,9 @@ fn snapshot(user: usize, at: i64) -> StateSnapshot {
         .expect("a valid snapshot")
 }
 
+/// In which the reads of one round are divided.
+const TURNS: usize = 100;
+
 fn announce(line: fmt::Arguments<'_>) {
     eprintln!("{line}");
 }
@@ -128,18 +131,22 @@ async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
     );
     for _ in 0..size.rounds {
         let hot = 1_000 * size.single;
-        local.ours(hot, || {
-            for _ in 0..hot {
-                let user = std::hint::black_box("user-0");
-                std::hint::black_box(store.local().with(user, |state| state.confidence()));
-            }
-        });
-        local.theirs(hot, || {
-            for _ in 0..hot {
-                let user = std::hint::black_box("user-0");
-                std::hint::black_box(memory.with(user, |state| state.confidence()));
-            }
-        });
+        // By turns that are short, so that what else goes on meets both.
+        let hot = hot / TURNS;
+        for _ in 0..TURNS {
+            local.ours(hot, || {
+                for _ in 0..hot {
+                    let user = std::hint::black_box("user-0");
+                    std::hint::black_box(store.local().with(user, |state| state.confidence()));
+                }
+            });
+            local.theirs(hot, || {
+                for _ in 0..hot {
+                    let user = std::hint::black_box("user-0");
+                    std::hint::black_box(memory.with(user, |state| state.confidence()));
+                }
+            });
+        }
 
         for _ in 0..size.single {
             let begun = Instant::now();
