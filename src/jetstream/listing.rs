@@ -12,10 +12,12 @@
 //! [scan](super::scan) has caught up, the ids are those who were there at one place in the
 //! log, which is behind the call. So who is there all the time is in their part, and in no
 //! other. More users than fit into a part cost another pass over the headers of all users'
-//! last messages.
+//! last messages. If the stream was made anew between two parts, the listing ends with an
+//! error, too: users of the first would be missing, or there twice.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
+use std::mem;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -48,6 +50,9 @@ struct Place {
     /// Where the next part begins.
     next: u64,
     starts_over: u64,
+    /// The stream that the parts before were of. What is kept in memory notices only now and
+    /// then that there is another one.
+    created: Option<String>,
 }
 
 impl Core {
@@ -79,6 +84,7 @@ impl Core {
             hasher: DefaultHashBuilder::default(),
             next: 0,
             starts_over: self.starts_over(),
+            created: None,
         })
     }
 
@@ -101,7 +107,7 @@ impl Core {
     }
 
     /// One pass over the log, and what is left.
-    async fn part_of_log(self: &Arc<Self>, place: Place) -> Result<(Vec<String>, Listing)> {
+    async fn part_of_log(self: &Arc<Self>, mut place: Place) -> Result<(Vec<String>, Listing)> {
         let users = info(&self.link, self.link.request_timeout()).await?;
         let hashes = part_from(place.next, users.subjects(), PART);
         let span = spans::list();
@@ -122,9 +128,10 @@ impl Core {
                     }
                 }
             }
-            Ok::<_, StoreError>(times)
+            Ok::<_, StoreError>((times, scan.created().map(str::to_owned)))
         };
-        let times = pass.instrument(span.clone()).await?;
+        let (times, created) = pass.instrument(span.clone()).await?;
+        place.is_of_stream(created)?;
         span.record("users", times.len());
         let is_there = |time: &i64| !self.clock.is_over_since(*time);
         let ids = times.into_iter().filter(|(_, time)| is_there(time));
@@ -142,6 +149,15 @@ impl Core {
 }
 
 impl Place {
+    /// A part is of this stream, and must not be of another one than those before.
+    fn is_of_stream(&mut self, created: Option<String>) -> Result<(), JetStreamError> {
+        let before = mem::replace(&mut self.created, created);
+        if before.is_some() && before != self.created {
+            return Err(JetStreamError::StreamReplaced);
+        }
+        Ok(())
+    }
+
     fn hash(&self, user_id: &str) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(user_id.as_bytes());
@@ -153,5 +169,25 @@ impl Place {
             Some(next) => Listing::At(Self { next, ..self }),
             None => Listing::Ended,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_parts_are_of_one_stream() {
+        let mut place = Place {
+            hasher: DefaultHashBuilder::default(),
+            next: 0,
+            starts_over: 0,
+            created: None,
+        };
+        let of = |created: &str| Some(created.to_owned());
+        assert!(place.is_of_stream(of("2026-11-26")).is_ok());
+        assert!(place.is_of_stream(of("2026-11-26")).is_ok());
+        let replaced = place.is_of_stream(of("2026-11-27"));
+        assert!(matches!(replaced, Err(JetStreamError::StreamReplaced)));
     }
 }

@@ -114,6 +114,11 @@ impl Scan {
         }
     }
 
+    /// The stream that it goes through, if it has begun.
+    pub fn created(&self) -> Option<&str> {
+        self.created.as_deref()
+    }
+
     /// What delivers, made anew if need be.
     async fn deliveries(&mut self) -> Result<&mut Deliveries, JetStreamError> {
         let begun = Instant::now();

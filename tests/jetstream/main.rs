@@ -18,11 +18,13 @@ mod random;
 mod specification;
 
 mod alternating;
+mod barriers;
 mod basics;
 mod conformance;
 mod expiry;
 mod faults;
 mod gaps;
+mod listing;
 mod loss;
 mod markers;
 mod nobody;
