@@ -16,7 +16,7 @@
 //! 1. A gap is *found* when a delivered sequence is not `A + 1`. The first message after a
 //!    start counts, too, unless it is the first of the log.
 //! 2. A gap is *closed* once `A ≥ L`, where `L` is the acknowledgement of a barrier that was
-//!    begun after it was found.
+//!    begun after it was found; or its sequence in the delivery, which is the same.
 //! 3. A read whose own barrier was acknowledged at `S` may answer in a state with `A ≥ S` in
 //!    which each gap is closed. Test and read are one critical section.
 //! 4. While a gap is open, what came at or after the *end of the newest gap* is known:
