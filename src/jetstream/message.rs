@@ -15,11 +15,9 @@ use crate::map::HasSmallPart;
 use crate::removal::RemovalCause;
 use crate::snapshot::{State, StateSnapshot, validate_user_id};
 
-/// Says in which form a snapshot is; absent means the first. Since there is no other yet, the
-/// store leaves it out: each header costs the client and the server as much as some of the
-/// JSON.
-const SCHEMA: &str = "Attuned-Schema";
-const SCHEMA_VERSION: &str = "1";
+/// Says in which form a snapshot is; absent means the first.
+pub(super) const SCHEMA: &str = "Attuned-Schema";
+pub(super) const SCHEMA_VERSION: &str = "1";
 
 /// Tells the writes of all processes apart.
 pub(super) const WRITE_ID: &str = "Attuned-Write";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use super::message::{EXPIRED, Entry, REMOVAL, name};
+use super::message::{EXPIRED, Entry, REMOVAL, SCHEMA, SCHEMA_VERSION, name};
 use super::seen::Seen;
 use crate::clock::unix_ms_now;
 use crate::removal::RemovalCause;
@@ -53,7 +53,6 @@ impl<'m> Message<'m> {
         })
     }
 
-    /// A snapshot is in the first form, which has no name in the header.
     pub fn headers(&self, marker_lifetime: Duration) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if self.snapshot.is_none() {
@@ -63,6 +62,8 @@ impl<'m> Message<'m> {
             }
             let lifetime = format!("{}s", marker_lifetime.as_secs());
             headers.insert(name("Nats-TTL"), lifetime);
+        } else {
+            headers.insert(name(SCHEMA), SCHEMA_VERSION);
         }
         headers
     }
