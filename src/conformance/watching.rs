@@ -3,6 +3,8 @@
 //! The suite has no clock, so it never waits for a watch that might stay silent: a check asks
 //! for an event only where the contract says that there is one.
 
+use std::collections::HashMap;
+
 use super::report::Clause;
 use super::trial::{Checked, Stop, Trial, broken, same, snapshot, succeeds};
 use super::unsupported::is_unsupported;
@@ -229,22 +231,19 @@ async fn all_that_is_there(trial: &Trial<'_>) -> Checked {
         trial.write(&snapshot(user, 2)?).await?;
     }
     let mut watch = succeeds("watch_all", trial.store.watch_all().await)?;
-    let mut missing: Vec<_> = users.iter().collect();
+    // A log may tell older states first, so what counts is the last one of each.
+    let mut told = HashMap::new();
     loop {
         match next(&mut watch).await? {
-            AnyEvent::CaughtUp if missing.is_empty() => return Ok(()),
-            AnyEvent::CaughtUp => {
-                return broken(format!("caught up, but {} are missing", missing.len()));
-            }
-            AnyEvent::Of { key, event } => {
-                if users.contains(&key) {
-                    let there = there(trial, &key).await?;
-                    same("the event", &Some(event), &there)?;
-                    missing.retain(|user| **user != key);
-                }
-            }
-        }
+            AnyEvent::CaughtUp => break,
+            AnyEvent::Of { key, event } => told.insert(key, event),
+        };
     }
+    for user in &users {
+        let there = there(trial, user).await?;
+        same("the last event", &told.remove(user), &there)?;
+    }
+    Ok(())
 }
 
 async fn all_that_changes(trial: &Trial<'_>) -> Checked {

@@ -525,7 +525,8 @@ pub trait StateStore: Send + Sync {
 
     /// Watches all users, those who are there and those to come.
     ///
-    /// First all that is there, in no order; then [`AnyEvent::CaughtUp`]; then what changes.
+    /// First all that is there, in no order; then [`AnyEvent::CaughtUp`]; then what changes. Before
+    /// it has caught up, a backend on a log may tell older states of a user, too.
     /// Of each user the events are like those of [`watch`](Self::watch), in the order of their
     /// revisions; between users there is no order. A slow consumer costs memory in the number
     /// of users, however much is written.
