@@ -19,8 +19,9 @@ const UNDER_WAY: u64 = 1 << 27;
 /// is left to wait for in the end is the last portion. No other thread is needed, which would take
 /// a core from threads that read.
 ///
-/// A system may have writers wait that write much faster than the disk. Then `take` waits, too,
-/// but for the disk of this machine, and for no more than the [room](Sink::room) between two drains.
+/// A system may have writers wait that write much faster than the disk. Then `take` waits, too. It
+/// waits for the disk of this machine alone, and for no more than the [room](Sink::room) between
+/// two drains.
 pub(super) struct FileSink<'f> {
     file: &'f File,
     buffer: Vec<u8>,
