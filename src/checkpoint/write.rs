@@ -46,6 +46,7 @@ impl<K: Sink> CheckpointWriter<K> {
             out,
             compression,
             packed: Vec::new(),
+            plain: 0,
             checksums: crc32fast::Hasher::new(),
             of_users: 0,
         };
@@ -71,13 +72,15 @@ impl<K: Sink> CheckpointWriter<K> {
         self.blocks.out.taken
     }
 
-    /// Whether more can be taken before [`make_room`](Self::make_room).
+    /// Whether more can be taken before [`make_room`](Self::make_room). Counted uncompressed: that
+    /// tells how long it took, too.
     pub(super) fn has_room(&self) -> bool {
-        self.blocks.out.undrained() < self.blocks.out.sink.room()
+        self.blocks.plain < self.blocks.out.sink.room()
     }
 
     /// Gives the blocks that are complete away, if they are worth it. Returns whether they were.
     pub(super) fn make_room(&mut self) -> Result<bool, CheckpointError> {
+        self.blocks.plain = 0;
         let is_worthwhile = self.blocks.out.undrained() >= WORTHWHILE_BYTES;
         if is_worthwhile {
             self.blocks.out.drain()?;
@@ -251,6 +254,8 @@ struct BlockWriter<K> {
     out: Output<K>,
     compression: Compression,
     packed: Vec<u8>,
+    /// Bytes of the blocks made since there was room for all, uncompressed.
+    plain: u64,
     /// Of the heads, which have the checksums of the payloads.
     checksums: crc32fast::Hasher,
     of_users: u64,
@@ -271,6 +276,7 @@ impl<K: Sink> BlockWriter<K> {
         let head = head.to_bytes();
         self.checksums.update(without_checksum(&head));
         self.of_users += u64::from(kind == Kind::Users);
+        self.plain += plain.len() as u64;
         self.out.put(&head)?;
         self.out.put(stored)
     }
@@ -298,5 +304,66 @@ impl<K: Sink> Output<K> {
         self.sink.drain().map_err(CheckpointError::Write)?;
         self.drained = self.taken;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::revision::Revision;
+
+    /// Has room for two blocks, and forgets them.
+    struct Small;
+
+    impl Sink for Small {
+        const USERS_AT_A_TIME: usize = 1;
+
+        fn room(&self) -> u64 {
+            2 * BLOCK_BYTES as u64
+        }
+
+        fn take(&mut self, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn drain(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn end(self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn users_until_there_is_no_room(compression: Compression) -> u64 {
+        let opening = Opening {
+            begun_at: 0,
+            about_users: 0,
+        };
+        let mut writer = CheckpointWriter::begin(Small, compression, opening).unwrap();
+        writer.make_room().unwrap();
+        let state = State::builder().updated_at(5).build_state().unwrap();
+        let versions = [Versioned::new(state, Revision::from(9), 5)];
+        while writer.has_room() {
+            let kept = Kept {
+                key: "somebody_whose_id_is_long",
+                versions: &versions,
+                from_the_first: true,
+            };
+            writer.user(kept).unwrap();
+        }
+        writer.make_room().unwrap();
+        assert!(writer.has_room());
+        writer.users()
+    }
+
+    #[test]
+    fn compression_makes_no_room() {
+        let users = users_until_there_is_no_room(Compression::None);
+        assert!(users > 1_000);
+        #[cfg(feature = "checkpoint-lz4")]
+        assert_eq!(users_until_there_is_no_room(Compression::Lz4), users);
     }
 }
