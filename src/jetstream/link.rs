@@ -165,8 +165,8 @@ impl Link {
         }
     }
 
-    /// Publishes a message of a user on a condition, and returns what each server has answered that took itself for the leader; the one that is
-    /// the leader among them.
+    /// Publishes a message of a user on a condition, and returns what each server has answered
+    /// that took itself for the leader; the one that is the leader among them.
     ///
     /// A barrier that is published behind the message tells when its answer must have come.
     pub async fn publish_to_all_leaders(
