@@ -4,6 +4,7 @@
 //! [`restore`] make users of them.
 
 mod background;
+mod buffer;
 mod checkpointer;
 mod compression;
 mod error;

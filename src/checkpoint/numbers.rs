@@ -1,18 +1,7 @@
 //! Numbers of any length in few bytes.
 
-/// Appends a number in groups of seven bits, the least significant first, each with a mark
-/// that another one follows (LEB128).
-#[inline]
-pub(super) fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-/// Takes such a number off the front; `None` if there is none, or it is not in its
-/// shortest form.
+/// Takes a number off the front, as [`Tail::number`](super::buffer::Tail::number) puts it;
+/// `None` if there is none, or it is not in its shortest form.
 #[inline]
 pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     match bytes.split_first() {
@@ -55,6 +44,7 @@ pub(super) fn unfolded(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::buffer::BlockBuffer;
 
     #[test]
     fn numbers_come_back() {
@@ -63,9 +53,11 @@ mod tests {
             .flat_map(|power| [power - 1, power, power + 1])
             .chain([u64::MAX])
         {
-            let mut bytes = Vec::new();
-            put_number(&mut bytes, number);
-            bytes.push(7);
+            let mut bytes = BlockBuffer::default();
+            bytes.put(|tail| {
+                tail.number(number);
+                tail.byte(7);
+            });
             let mut rest = bytes.as_slice();
             assert_eq!(take_number(&mut rest), Some(number));
             assert_eq!(rest, [7]);

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
+use super::buffer::{BlockBuffer, Tail};
 use super::compression::Compression;
 use super::error::CheckpointError;
 use super::format::{
     BLOCK_BYTES, Closing, Confidence, Context, END, FIRST_NAMES, FROM_THE_FIRST, Head, Kind, MAGIC,
     MANY_BYTES, NEW_NAMES, Opening, Traits, VERSION, without_checksum,
 };
-use super::numbers::{folded, put_number};
+use super::numbers::folded;
 use super::sink::Sink;
 use crate::map::{DefaultHashBuilder, Kept};
-use crate::snapshot::{AxisNames, State};
+use crate::snapshot::{AxisNames, State, ValuesInPlace};
 use crate::versioned::Versioned;
 
 /// Fewer bytes are not worth a call of the writer.
@@ -22,7 +23,7 @@ pub(super) struct CheckpointWriter<K> {
     blocks: BlockWriter<K>,
     begun_at: i64,
     /// The block that is being filled.
-    block: Vec<u8>,
+    block: BlockBuffer,
     names: NamesOfBlock,
     greatest_revision: u64,
     users: u64,
@@ -54,7 +55,7 @@ impl<K: Sink> CheckpointWriter<K> {
         Ok(Self {
             blocks,
             begun_at: opening.begun_at,
-            block: Vec::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8),
+            block: BlockBuffer::with_capacity(BLOCK_BYTES + BLOCK_BYTES / 8),
             names: NamesOfBlock::default(),
             greatest_revision: 0,
             users: 0,
@@ -95,14 +96,17 @@ impl<K: Sink> CheckpointWriter<K> {
             return Ok(());
         };
         let revision = u64::from(newest.revision);
-        put_number(&mut self.block, user.key.len() as u64);
-        self.block.extend_from_slice(user.key.as_bytes());
-        self.block.push(if user.from_the_first {
+        let flags = if user.from_the_first {
             FROM_THE_FIRST
         } else {
             0
+        };
+        self.block.put(|tail| tail.number(user.key.len() as u64));
+        self.block.extend(user.key.as_bytes());
+        self.block.put(|tail| {
+            tail.byte(flags);
+            tail.number(revision);
         });
-        put_number(&mut self.block, revision);
         let mut context = Context::new(revision, self.begun_at);
         for version in user.versions {
             self.version(version, &mut context);
@@ -110,7 +114,7 @@ impl<K: Sink> CheckpointWriter<K> {
                 self.end_block(true)?;
             }
         }
-        put_number(&mut self.block, END);
+        self.block.put(|tail| tail.number(END));
         if self.block.len() >= BLOCK_BYTES {
             self.end_block(false)?;
         }
@@ -122,13 +126,10 @@ impl<K: Sink> CheckpointWriter<K> {
 
     /// Each number is a difference to the context, and modulo 2^64: any time has one.
     fn version(&mut self, version: &Versioned<State>, context: &mut Context) {
-        let (block, state) = (&mut self.block, &version.value);
-        self.names.put_axes(state, block);
+        let state = &version.value;
         let observed_after = state.updated_at_unix_ms().wrapping_sub(version.written_at);
         let written = version.written_at.wrapping_sub(context.written_at);
         let observed = observed_after.wrapping_sub(context.observed_after);
-        put_number(block, folded(written));
-        put_number(block, folded(observed));
         let confidence = state.confidence();
         let revision = u64::from(version.revision);
         let gap = context.revision.wrapping_sub(1).wrapping_sub(revision);
@@ -141,12 +142,27 @@ impl<K: Sink> CheckpointWriter<K> {
             },
             gap: gap != 0,
         };
-        block.push(traits.to_byte());
-        if traits.confidence == Confidence::Follows {
-            block.extend_from_slice(&confidence.to_le_bytes());
-        }
-        if traits.gap {
-            put_number(block, gap);
+        let put_others = |tail: &mut Tail<'_>| {
+            tail.number(folded(written));
+            tail.number(folded(observed));
+            tail.byte(traits.to_byte());
+            if traits.confidence == Confidence::Follows {
+                tail.bytes(confidence.to_le_bytes(), size_of::<f32>());
+            }
+            if traits.gap {
+                tail.number(gap);
+            }
+        };
+        // Nearly all states are like the one before, and all of them fits into one tail.
+        if let Some((number, values)) = self.names.of_last(state) {
+            self.block.put(|tail| {
+                tail.number(number);
+                tail.bytes(values.bytes, values.len);
+                put_others(tail);
+            });
+        } else {
+            self.names.put_axes(state, &mut self.block);
+            self.block.put(put_others);
         }
         *context = Context {
             revision,
@@ -157,7 +173,8 @@ impl<K: Sink> CheckpointWriter<K> {
     }
 
     fn end_block(&mut self, goes_on: bool) -> Result<(), CheckpointError> {
-        self.blocks.block(Kind::Users, goes_on, &self.block)?;
+        self.blocks
+            .block(Kind::Users, goes_on, self.block.as_slice())?;
         self.block.clear();
         self.names.clear();
         Ok(())
@@ -166,7 +183,7 @@ impl<K: Sink> CheckpointWriter<K> {
     /// Writes what ends the checkpoint. `greatest_removed` is at least the revision of
     /// anything that is not in it because it was removed.
     pub(super) fn end(mut self, greatest_removed: u64) -> Result<Checkpoint, CheckpointError> {
-        if !self.block.is_empty() {
+        if self.block.len() > 0 {
             self.end_block(false)?;
         }
         let closing = Closing {
@@ -216,36 +233,47 @@ impl NamesOfBlock {
         self.numbers.clear();
     }
 
+    /// The number of the list that the last state had, and the values, if this one has the same and
+    /// has them in place.
+    #[inline]
+    fn of_last(&self, state: &State) -> Option<(u64, ValuesInPlace)> {
+        let values = self.lists.get(self.last)?.values_in_place(state)?;
+        Some((FIRST_NAMES + self.last as u64, values))
+    }
+
     /// Puts the names of a state's axes, or the number of their list, and the values.
-    fn put_axes(&mut self, state: &State, block: &mut Vec<u8>) {
-        if let Some(names) = self.lists.get(self.last) {
-            let before = block.len();
-            put_number(block, FIRST_NAMES + self.last as u64);
-            if names.append_values(state, block) {
-                return;
-            }
-            block.truncate(before);
+    fn put_axes(&mut self, state: &State, block: &mut BlockBuffer) {
+        if let Some(values) = self
+            .lists
+            .get(self.last)
+            .and_then(|names| names.values(state))
+        {
+            block.put(|tail| tail.number(FIRST_NAMES + self.last as u64));
+            return block.extend(&values);
         }
         let names = AxisNames::of(state);
-        match self.numbers.get(names.as_key()) {
-            Some(&number) => {
-                put_number(block, FIRST_NAMES + number as u64);
-                names.append_values(state, block);
-                self.last = number;
-            }
-            None => {
-                put_number(block, NEW_NAMES);
-                put_number(block, names.len() as u64);
-                for name in names.iter() {
-                    put_number(block, name.len() as u64);
-                    block.extend_from_slice(name.as_bytes());
-                }
-                names.append_values(state, block);
-                self.last = self.lists.len();
-                self.numbers.insert(names.as_key().into(), self.last);
-                self.lists.push(names);
-            }
+        let known = self.numbers.get(names.as_key()).copied();
+        self.last = known.unwrap_or(self.lists.len());
+        match known {
+            Some(number) => block.put(|tail| tail.number(FIRST_NAMES + number as u64)),
+            None => put_names(&names, block),
         }
+        block.extend(&names.values(state).unwrap_or_default());
+        if known.is_none() {
+            self.numbers.insert(names.as_key().into(), self.last);
+            self.lists.push(names);
+        }
+    }
+}
+
+fn put_names(names: &AxisNames, block: &mut BlockBuffer) {
+    block.put(|tail| {
+        tail.number(NEW_NAMES);
+        tail.number(names.len() as u64);
+    });
+    for name in names.iter() {
+        block.put(|tail| tail.number(name.len() as u64));
+        block.extend(name.as_bytes());
     }
 }
 

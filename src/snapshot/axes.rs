@@ -56,17 +56,17 @@ const CANONICAL: [&str; 23] = [
 
 /// The bit of a tag that says that the tag's other bits are a length. Neither
 /// an index nor the length of a valid name reaches it.
-const CUSTOM: u8 = 0x80;
+pub(super) const CUSTOM: u8 = 0x80;
 
 /// A state has room for so many axes with canonical names, and a builder for so
 /// many with any names. More take an allocation.
-const INLINE_AXES: usize = 8;
+pub(super) const INLINE_AXES: usize = 8;
 
 /// What [`INLINE_AXES`] with canonical names take.
 pub(super) const INLINE_BYTES: usize = INLINE_AXES * MIN_PACKED_LEN;
 
 /// The packed length of an axis with a canonical name.
-const MIN_PACKED_LEN: usize = 1 + size_of::<f32>();
+pub(super) const MIN_PACKED_LEN: usize = 1 + size_of::<f32>();
 
 /// No packed axis is longer.
 const MAX_PACKED_LEN: usize = MIN_PACKED_LEN + MAX_AXIS_NAME_BYTES;

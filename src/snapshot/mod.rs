@@ -25,7 +25,7 @@ use crate::redacted::Redacted;
 pub use self::axes::Axes;
 pub use self::builder::StateSnapshotBuilder;
 #[cfg(feature = "checkpoint")]
-pub(crate) use self::names::AxisNames;
+pub(crate) use self::names::{AxisNames, ValuesInPlace};
 pub use self::source::{ParseSourceError, Source};
 pub use self::state::State;
 #[cfg(feature = "checkpoint")]

@@ -5,7 +5,11 @@
 
 use std::sync::Arc;
 
-use super::axes::{Axes, AxisList, AxisName, INLINE_BYTES, PackedAxes};
+use smallvec::SmallVec;
+
+use super::axes::{
+    Axes, AxisList, AxisName, CUSTOM, INLINE_AXES, INLINE_BYTES, MIN_PACKED_LEN, PackedAxes,
+};
 use super::validate::{in_unit_range, is_axis_name};
 use super::{Source, State};
 
@@ -20,6 +24,23 @@ pub(crate) struct AxisNames {
     mask: Box<[u8]>,
     /// Where the values begin.
     values_at: Box<[usize]>,
+    /// The same, if all of the names are canonical and a state has room for the axes in place.
+    in_place: Option<NamesInPlace>,
+}
+
+/// Canonical names of axes that a state has in place, where each axis takes as many bytes. To
+/// compare and copy all that there may be takes less than to count them.
+struct NamesInPlace {
+    /// How many bytes the axes take.
+    len: u8,
+    tags: [u8; INLINE_AXES],
+}
+
+/// The values of axes that a state has in place, as [`AxisNames::state`] takes them.
+pub(crate) struct ValuesInPlace {
+    pub(crate) bytes: [u8; INLINE_AXES * VALUE_BYTES],
+    /// How many of the bytes are meant.
+    pub(crate) len: usize,
 }
 
 impl AxisNames {
@@ -58,6 +79,7 @@ impl AxisNames {
             zero(&mut mask, at);
         }
         Self {
+            in_place: NamesInPlace::of_packed(&template),
             template,
             mask,
             values_at: values_at.into(),
@@ -83,29 +105,34 @@ impl AxisNames {
         &self.template
     }
 
-    /// Appends the values of a state, and returns true, if the state has just these axes.
-    /// Otherwise the values are as they were.
-    pub(crate) fn append_values(&self, state: &State, values: &mut Vec<u8>) -> bool {
-        let packed = state.axes().packed();
-        if packed.len() != self.template.len() {
-            return false;
-        }
-        if !same_names(packed, &self.mask, &self.template) {
-            return false;
-        }
-        let before = values.len();
-        // Room for all at once: it takes longer to ask for each.
-        values.resize(before + self.values_len(), 0);
-        let places = values.get_mut(before..).unwrap_or_default();
-        for (&at, place) in self.values_at.iter().zip(places.as_chunks_mut().0) {
-            if let Some(value) = packed
-                .get(at..)
-                .and_then(<[u8]>::first_chunk::<VALUE_BYTES>)
-            {
+    /// The values of a state, if it has just these axes, in place, and with canonical names.
+    #[inline]
+    pub(crate) fn values_in_place(&self, state: &State) -> Option<ValuesInPlace> {
+        let (names, state) = (self.in_place.as_ref()?, state.inline_rest()?);
+        let axes = in_place(&state.axes)?;
+        let has_these = state.len == names.len && axes.map(|[tag, ..]| tag) == names.tags;
+        has_these.then(|| {
+            let mut bytes = [0; INLINE_AXES * VALUE_BYTES];
+            for (place, [_, value @ ..]) in bytes.as_chunks_mut().0.iter_mut().zip(axes) {
                 *place = *value;
             }
-        }
-        true
+            let len = self.values_len();
+            ValuesInPlace { bytes, len }
+        })
+    }
+
+    /// The values of a state, as [`state`](Self::state) takes them, if it has just these axes.
+    pub(crate) fn values(&self, state: &State) -> Option<SmallVec<[u8; 128]>> {
+        let packed = state.axes().packed();
+        let has_these =
+            packed.len() == self.template.len() && same_names(packed, &self.mask, &self.template);
+        has_these.then(|| {
+            let mut values = SmallVec::new();
+            for &at in &self.values_at {
+                values.extend_from_slice(packed.get(at..at + VALUE_BYTES).unwrap_or_default());
+            }
+            values
+        })
     }
 
     /// The state with these axes and values; `None` if a number is not from 0 to 1.
@@ -153,6 +180,25 @@ impl AxisNames {
     }
 }
 
+impl NamesInPlace {
+    fn of_packed(packed: &[u8]) -> Option<Self> {
+        let mut axes = [0; INLINE_BYTES];
+        axes.get_mut(..packed.len())?.copy_from_slice(packed);
+        let tags = in_place(&axes)?.map(|[tag, ..]| tag);
+        let is_canonical = tags.iter().all(|tag| tag & CUSTOM == 0);
+        is_canonical.then_some(Self {
+            len: packed.len() as u8,
+            tags,
+        })
+    }
+}
+
+/// Axes with canonical names, each of them a tag and a value.
+#[inline]
+fn in_place(axes: &[u8; INLINE_BYTES]) -> Option<&[[u8; MIN_PACKED_LEN]; INLINE_AXES]> {
+    axes.as_chunks().0.try_into().ok()
+}
+
 /// Whether the bytes that the mask leaves of `packed` are those of `names`, eight at a time. All
 /// three have the same length.
 fn same_names(packed: &[u8], mask: &[u8], names: &[u8]) -> bool {
@@ -178,6 +224,8 @@ fn zero(template: &mut [u8], at: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn state(axes: &[(&str, f32)]) -> State {
@@ -187,11 +235,19 @@ mod tests {
 
     #[test]
     fn a_state_comes_back_from_its_names_and_values() {
+        let canonical = attuned_core::CANONICAL_AXES.iter().map(|axis| axis.name);
+        let canonical: BTreeSet<_> = canonical.collect();
+        let first = |count| -> Vec<_> {
+            let names = canonical.iter().take(count);
+            names.map(|name| (*name, 0.125)).collect()
+        };
         let many: Vec<_> = (10..99).map(|n| format!("axis_{n}")).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), 0.5)).collect();
         for axes in [
             &[][..],
             &[("warmth", 0.25)],
+            &first(8),
+            &first(9),
             &[("a", 0.0), ("formality", 1.0), ("warmth", -0.0)],
             &many,
         ] {
@@ -200,12 +256,17 @@ mod tests {
             assert!(names.iter().eq(state.axes().map(|(name, _)| name)));
             assert_eq!(names.len(), axes.len());
 
-            let mut values = vec![7];
-            assert!(names.append_values(&state, &mut values));
-            assert_eq!(values.len(), 1 + names.values_len());
+            let values = names.values(&state).unwrap();
+            assert_eq!(values.len(), names.values_len());
+            let in_place = names.values_in_place(&state);
+            let in_place = in_place
+                .as_ref()
+                .map(|in_place| &in_place.bytes[..in_place.len]);
+            let fits = axes.len() <= 8 && axes.iter().all(|axis| canonical.contains(axis.0));
+            assert_eq!(in_place, fits.then_some(&*values));
             let again = AxisNames::new(names.iter().collect::<Vec<_>>().into_iter()).unwrap();
             assert_eq!(again.as_key(), names.as_key());
-            let copy = again.state(5, state.source(), state.confidence(), &values[1..]);
+            let copy = again.state(5, state.source(), state.confidence(), &values);
             assert_eq!(copy, Some(state));
         }
     }
@@ -220,12 +281,8 @@ mod tests {
             &[("formality", 0.1), ("x", 0.2)],
             &[("formality", 0.1), ("verbosity_preference", 0.2)],
         ] {
-            let mut values = vec![7];
-            assert!(
-                !names.append_values(&state(other), &mut values),
-                "{other:?}"
-            );
-            assert_eq!(values, [7]);
+            let other = state(other);
+            assert!(names.values(&other).is_none() && names.values_in_place(&other).is_none());
         }
     }
 
