@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 use std::{env, io};
 
 use attuned_store::{MemoryStore, MemoryStoreBuilder};
-use attuned_store_benches::workload::HISTORY;
+use attuned_store_benches::workload::{HISTORY, user_ids};
 use clap::Parser;
 
-use crate::{json, seconds};
+use crate::{Case, bare, json, seconds};
 
 /// The first argument of such a process.
 const ALONE: &str = "--alone";
@@ -18,6 +18,8 @@ const ALONE: &str = "--alone";
 pub enum Read {
     Checkpoint,
     Json,
+    /// Nothing is read: a bare map is [filled](crate::bare).
+    Nothing,
 }
 
 #[derive(Parser)]
@@ -26,6 +28,7 @@ struct Task {
     alone: Read,
     path: PathBuf,
     users: usize,
+    snapshots: usize,
 }
 
 /// Does what such a process is to do, if this is one.
@@ -33,28 +36,39 @@ pub fn is_one() -> bool {
     if env::args().nth(1).as_deref() != Some(ALONE) {
         return false;
     }
-    let Task { alone, path, users } = Task::parse();
+    let Task {
+        alone,
+        path,
+        users,
+        snapshots,
+    } = Task::parse();
     let builder: MemoryStoreBuilder = MemoryStore::builder().history(HISTORY);
     let took = match alone {
         Read::Checkpoint => seconds(|| builder.restore_from(&path)),
         Read::Json => seconds(|| json::read(builder, users, &path)),
+        Read::Nothing => {
+            let ids = user_ids(users);
+            seconds(|| bare::filled(&ids, snapshots))
+        }
     };
     println!("{took}");
     true
 }
 
 /// How many seconds it takes to read the file into a store.
-pub fn reading(what: Read, path: &Path, users: usize) -> io::Result<f64> {
+pub fn reading(what: Read, path: &Path, case: &Case) -> io::Result<f64> {
     let mut process = Command::new(env::current_exe()?);
     let what = match what {
         Read::Checkpoint => "checkpoint",
         Read::Json => "json",
+        Read::Nothing => "nothing",
     };
     process
         .arg(ALONE)
         .arg(what)
         .arg(path)
-        .arg(users.to_string());
+        .arg(case.users.to_string())
+        .arg(case.snapshots.to_string());
     let output = process.stderr(Stdio::inherit()).output()?;
     let told = String::from_utf8_lossy(&output.stdout);
     told.trim().parse().map_err(io::Error::other)

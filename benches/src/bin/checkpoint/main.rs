@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod alone;
+mod bare;
 mod file;
 mod json;
 mod readers;
@@ -127,7 +128,7 @@ fn sizes_and_times(
 
     let alone = |name, what, path| {
         Entrant::new(name, move |_| {
-            alone::reading(what, path, case.users).expect("the process runs to its end")
+            alone::reading(what, path, case).expect("the process runs to its end")
         })
     };
     let read = interleave(
@@ -136,6 +137,7 @@ fn sizes_and_times(
             alone("restore, LZ4", Read::Checkpoint, &compressed),
             alone("serde_json lines", Read::Json, &lines),
             timed("the bytes alone", || file::replace(&bytes, &content)),
+            alone("a bare map filled", Read::Nothing, &ours),
         ],
         rounds,
     );
@@ -162,17 +164,22 @@ fn seconds<T, E: std::fmt::Debug>(work: impl FnOnce() -> Result<T, E>) -> f64 {
     took.saturating_sub(waited).as_secs_f64()
 }
 
-/// The first of the series is a checkpoint, the third JSON, the last the bytes.
+/// The first of the series is a checkpoint, the third JSON, the fourth the bytes. There may be
+/// another one to compare with.
 fn report(results: &mut Results, name: &str, series: &[Series]) {
     for series in series {
         if let Some(value) = series.spread(|seconds| Some(1e3 * seconds)) {
             results.measurement(figure(name, &series.name, "ms", value));
         }
     }
-    let [ours, _, json, bytes] = series else {
-        unreachable!("four take part");
+    let [ours, _, json, bytes, others @ ..] = series else {
+        unreachable!("four or five take part");
     };
-    for (above, below, bound) in [(json, ours, TIMES_OF_JSON), (ours, bytes, TIMES_OF_BYTES)] {
+    let others = others.iter().map(|other| (ours, other, Bound::None));
+    for (above, below, bound) in [(json, ours, TIMES_OF_JSON), (ours, bytes, TIMES_OF_BYTES)]
+        .into_iter()
+        .chain(others)
+    {
         let ratio = format!("{} / {}, time", above.name, below.name);
         if let Some(compared) = above.ratio(below, |seconds| Some(*seconds)) {
             results.bar(name, &ratio, compared, bound);
