@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread;
 
 use super::*;
+use crate::sync::slack;
 
 /// Other writers fill the room that one has just made, who has anchors of the
 /// window in hand, and what that one takes out next has left the window.
