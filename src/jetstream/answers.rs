@@ -4,6 +4,7 @@
 //! own for each message would do the same, and wake a writer for an acknowledgement that
 //! it does not need.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_nats::Subscriber;
@@ -20,14 +21,19 @@ pub(super) enum Asked {
     Write(Attempt),
 }
 
-impl Asked {
-    /// A token of a subject.
-    pub fn token(self) -> String {
+/// As a token of a subject.
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Barrier(number) => format!("b{number}"),
-            Self::Write(Attempt { number, attempt }) => format!("{number}-{attempt}"),
+            Self::Barrier(number) => write!(f, "b{number}"),
+            Self::Write(Attempt { number, attempt }) => write!(f, "{number}-{attempt}"),
         }
     }
+}
+
+impl Asked {
+    /// How long a token is at most.
+    pub const LONGEST: usize = 31;
 
     pub fn read(token: &str) -> Option<Self> {
         if let Some(number) = token.strip_prefix('b') {
@@ -63,8 +69,13 @@ mod tests {
             attempt: 3,
         };
         for asked in [Asked::Barrier(7), Asked::Write(attempt)] {
-            assert_eq!(Asked::read(&asked.token()), Some(asked));
+            assert_eq!(Asked::read(&asked.to_string()), Some(asked));
         }
+        let longest = Asked::Write(Attempt {
+            number: u64::MAX,
+            attempt: u32::MAX,
+        });
+        assert_eq!(longest.to_string().len(), Asked::LONGEST);
         for other in ["", "b", "7", "-", "7-", "7-x"] {
             assert_eq!(Asked::read(other), None, "{other}");
         }

@@ -11,9 +11,13 @@
 //! **What is learned.** A barrier's place in the log is its sequence. The acknowledgement tells
 //! it, and so does the delivery of the barrier to the replica, since each has a number: a
 //! message is delivered only after it was committed, at the sequence that it then has for
-//! ever. So the first of the two counts. The delivery tells, too, that the replica has come
-//! to the barrier, which is what readers wait for. If the acknowledgement comes first, they
-//! wait on, and for as long as [`Patience`] says.
+//! ever. So the first of the two counts.
+//!
+//! **What readers wait for.** The replica must have applied all that comes *before* the barrier.
+//! The barrier holds nothing of any user, so its own delivery adds nothing to that:
+//! [`gaps`](super::gaps) has the argument. As a rule the acknowledgement comes before the
+//! delivery, and the replica has all the rest by then, so that the acknowledgement ends the
+//! read. Else readers wait on, and for as long as [`Patience`] says.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -34,7 +38,7 @@ use super::link::Link;
 /// patience does not pay, and a reader is not to wait for 100 ms in all.
 #[derive(Clone, Copy)]
 pub(super) struct Patience {
-    /// From the acknowledgement until the replica comes to the barrier…
+    /// From the acknowledgement until the replica has what comes before the barrier…
     pub reached: Duration,
     /// …and then for the gaps to be closed.
     pub closed: Duration,
@@ -56,7 +60,7 @@ const LITTLE_PATIENCE: Patience = Patience {
 pub(super) enum Until {
     /// The place of the barrier in the log.
     Known,
-    /// The replica has applied all up to there. Without one: as `Known`.
+    /// The replica has applied all that comes before it. Without one: as `Known`.
     Applied,
 }
 
@@ -64,7 +68,7 @@ pub(super) enum Until {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reached {
     pub barrier: Barrier,
-    /// Whether the replica has not come to it in time, for one who waits for that.
+    /// Whether the replica has not come so far in time, for one who waits for that.
     pub is_late: bool,
 }
 
@@ -93,8 +97,8 @@ struct Rounds {
     begun: u64,
     begun_at: Instant,
     in_flight: Option<Round>,
-    /// Those whose place is known, and to which the replica has not come; in the order of
-    /// the log.
+    /// Those whose place is known, and of which the replica does not have all that comes
+    /// before them; in the order of the log.
     behind: VecDeque<Behind>,
     /// Who came since the one in flight was begun.
     next: Vec<Waiter>,
@@ -224,7 +228,7 @@ impl Barriers {
 
     /// The replica has applied so much.
     pub fn applied(&self, sequence: u64) {
-        self.tell_behind(|behind| behind.barrier.sequence <= sequence, false);
+        self.tell_behind(|behind| behind.barrier.all_before() <= sequence, false);
     }
 
     /// The replica has started over. They look, and find that their barriers are outdated.

@@ -11,6 +11,7 @@ use super::{JetStreamStore, connect};
 #[cfg(doc)]
 use crate::map::{MAX_CAPACITY, MAX_HISTORY, MAX_TIME_TO_LIVE};
 use crate::memory::UserIdField;
+use crate::memory::listing::PART;
 
 /// Connects a [`JetStreamStore`]; made by [`JetStreamStore::builder`].
 ///
@@ -35,6 +36,7 @@ pub struct JetStreamStoreBuilder {
     pub(super) request_timeout: Duration,
     pub(super) operation_timeout: Duration,
     pub(super) user_id_field: UserIdField,
+    pub(super) users_of_a_part: usize,
 }
 
 /// What a store keeps of the log in its process: the choice of
@@ -88,6 +90,7 @@ impl JetStreamStoreBuilder {
             request_timeout: Duration::from_secs(2),
             operation_timeout: Duration::from_secs(6),
             user_id_field: UserIdField::default(),
+            users_of_a_part: PART,
         }
     }
 
@@ -220,6 +223,13 @@ impl JetStreamStoreBuilder {
     /// How a user's id appears on tracing spans. Default: [`UserIdField::Hash`].
     pub fn user_id_field(mut self, field: UserIdField) -> Self {
         self.user_id_field = field;
+        self
+    }
+
+    /// How many users a part of a listing should have, for the tests of several parts.
+    #[doc(hidden)]
+    pub fn users_of_a_part(mut self, users: usize) -> Self {
+        self.users_of_a_part = users.max(1);
         self
     }
 

@@ -122,6 +122,7 @@ fn start(
         marker_lifetime: builder.marker_lifetime,
         operation_timeout: builder.operation_timeout,
         user_id_field: builder.user_id_field,
+        users_of_a_part: builder.users_of_a_part,
         drawn: AtomicU64::new(0),
     });
     let tasks = tasks(&core, builder.time_to_live, answers);

@@ -11,13 +11,21 @@
 //! barrier tells that was begun after the discovery: its acknowledgement comes after all
 //! that was in the log then.
 //!
+//! A barrier of this process is itself a message, and holds nothing of any user. So the state
+//! at its sequence `S` is that at `S - 1`, and who has applied all up to `S - 1` and knows that
+//! `S` is a barrier need not wait for its delivery. If it were delivered now, the follower would
+//! find no gap, since `S` is next, and change no user: what it may answer then it may answer
+//! at once. Nor does that come too early for a read, which knows of `S` only when the barrier is
+//! in the log. `A ≥ S - 2` is not enough: the message at `S - 1` may be a user's.
+//!
 //! So these are the rules. `A` is the sequence applied last.
 //!
 //! 1. A gap is *found* when a delivered sequence is not `A + 1`. The first message after a
 //!    start counts, too, unless it is the first of the log.
-//! 2. A gap is *closed* once `A ≥ L`, where `L` is the acknowledgement of a barrier that was
-//!    begun after it was found; or its sequence in the delivery, which is the same.
-//! 3. A read whose own barrier was acknowledged at `S` may answer in a state with `A ≥ S` in
+//! 2. A gap is *closed* once `A ≥ L - 1`, where `L` is the acknowledgement of a barrier that was
+//!    begun after it was found; or its sequence in the delivery, which is the same. All that was
+//!    in the log when the gap was found comes before `L`.
+//! 3. A read whose own barrier was acknowledged at `S` may answer in a state with `A ≥ S - 1` in
 //!    which each gap is closed. Test and read are one critical section.
 //! 4. While a gap is open, what came at or after the *end of the newest gap* is known:
 //!    nothing was missed since. So the newest `n` entries of a user are known if the n-th
@@ -50,6 +58,13 @@ pub(super) struct Begun {
 pub(super) struct Barrier {
     pub epoch: u64,
     pub sequence: u64,
+}
+
+impl Barrier {
+    /// Who has applied so much has all that the barrier stands for.
+    pub fn all_before(self) -> u64 {
+        self.sequence.saturating_sub(1)
+    }
 }
 
 /// The stream has given a sequence that it had given before: it is another stream.
@@ -93,13 +108,14 @@ pub(super) struct Gaps {
     found: u64,
     /// How many of them were found before a barrier was begun that is acknowledged…
     covered: u64,
-    /// …and its acknowledgement.
+    /// …and what comes before that one.
     close_at: u64,
     newest_end: u64,
     missed: u64,
-    /// Barriers that are not applied: acknowledgement, and when it was begun.
+    /// Barriers of which not all is applied that comes before them: how far that goes, and
+    /// when the barrier was begun.
     ahead: VecDeque<(u64, Instant)>,
-    /// When the newest barrier was begun that is applied: the follower has seen all that
+    /// When the newest barrier was begun that is not ahead: the follower has seen all that
     /// was in the log then.
     abreast_at: Option<Instant>,
     longest_away: Duration,
@@ -191,31 +207,33 @@ impl Gaps {
 
     /// It was acknowledged with this sequence.
     pub fn acknowledge(&mut self, begun: Begun, sequence: u64) -> Result<Barrier, Replaced> {
+        let barrier = Barrier {
+            epoch: begun.epoch,
+            sequence,
+        };
         if begun.epoch == self.epoch {
             if sequence <= begun.applied {
                 return Err(Replaced);
             }
+            let all_before = barrier.all_before();
             if begun.found > self.covered {
                 self.covered = begun.found;
-                self.close_at = sequence;
+                self.close_at = all_before;
             }
-            self.target.get_or_insert(sequence);
+            self.target.get_or_insert(all_before);
             if self.ahead.len() == REMEMBERED {
                 // The newest of them is of more use than one before it.
                 self.ahead.pop_back();
             }
-            self.ahead.push_back((sequence, begun.at));
+            self.ahead.push_back((all_before, begun.at));
             self.come_abreast();
         }
-        Ok(Barrier {
-            epoch: begun.epoch,
-            sequence,
-        })
+        Ok(barrier)
     }
 
     fn come_abreast(&mut self) {
-        while let Some(&(sequence, at)) = self.ahead.front()
-            && sequence <= self.applied
+        while let Some(&(all_before, at)) = self.ahead.front()
+            && all_before <= self.applied
         {
             self.abreast_at = Some(at);
             self.ahead.pop_front();
@@ -227,7 +245,7 @@ impl Gaps {
         if barrier.epoch != self.epoch {
             return Answer::Outdated;
         }
-        let needed = barrier.sequence.max(self.target.unwrap_or(u64::MAX));
+        let needed = barrier.all_before().max(self.target.unwrap_or(u64::MAX));
         if self.applied < needed {
             Answer::WaitFor(needed)
         } else if self.is_open() {

@@ -41,10 +41,10 @@ impl Kept {
         }
     }
 
-    /// Whether all up to there was applied, if there is a replica.
+    /// Whether all that comes before it was applied, if there is a replica.
     pub fn has_applied(&self, barrier: Barrier) -> bool {
         match self {
-            Self::All(replica) => replica.applied() >= barrier.sequence,
+            Self::All(replica) => replica.applied() >= barrier.all_before(),
             Self::Hot(_) => true,
         }
     }

@@ -4,6 +4,7 @@
 //! client's core: the exact error codes, conditions on another subject than that of the
 //! message, batched direct gets, and consumers whose loop is the store's own.
 
+use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -155,7 +156,10 @@ impl Link {
 
     /// The subject of an answer.
     fn answer_to(&self, asked: Asked) -> String {
-        format!("{}.{}", self.answers, asked.token())
+        // Each write has one, and `format!` would let it grow several times.
+        let mut subject = String::with_capacity(self.answers.len() + 1 + Asked::LONGEST);
+        let _ = write!(subject, "{}.{asked}", self.answers);
+        subject
     }
 
     fn too_large(&self, bytes: usize) -> JetStreamError {

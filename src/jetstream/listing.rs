@@ -34,7 +34,7 @@ use super::replica::Replica;
 use super::scan::Scan;
 use super::stream::info;
 use crate::map::DefaultHashBuilder;
-use crate::memory::listing::{PART, part_from};
+use crate::memory::listing::part_from;
 use crate::memory::spans;
 use crate::store::{Result, StoreError};
 
@@ -91,7 +91,7 @@ impl Core {
     /// One pass over the replica, and what is left.
     fn part_of_replica(&self, replica: &Replica, place: Place) -> Result<(Vec<String>, Listing)> {
         let users = replica.users();
-        let hashes = part_from(place.next, users.len(), PART);
+        let hashes = part_from(place.next, users.len(), self.users_of_a_part);
         let span = spans::list();
         let _entered = span.enter();
         let ids = users.keys_where(|id| hashes.contains(&place.hash(id)));
@@ -109,7 +109,7 @@ impl Core {
     /// One pass over the log, and what is left.
     async fn part_of_log(self: &Arc<Self>, mut place: Place) -> Result<(Vec<String>, Listing)> {
         let users = info(&self.link, self.link.request_timeout()).await?;
-        let hashes = part_from(place.next, users.subjects(), PART);
+        let hashes = part_from(place.next, users.subjects(), self.users_of_a_part);
         let span = spans::list();
         let pass = async {
             let mut times: HashMap<SmolStr, i64> = HashMap::new();

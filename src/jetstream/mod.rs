@@ -162,6 +162,8 @@ struct Core {
     marker_lifetime: Duration,
     operation_timeout: Duration,
     user_id_field: UserIdField,
+    /// How many a listing collects at once, about.
+    users_of_a_part: usize,
     drawn: AtomicU64,
 }
 

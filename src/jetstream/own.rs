@@ -9,6 +9,7 @@
 //! acknowledgement ends it.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -167,7 +168,11 @@ impl UnderWay {
 
 impl OwnWrite<'_> {
     pub fn id(&self) -> String {
-        format!("{}-{}", self.writes.process, self.number)
+        let process = &self.writes.process;
+        // With the dash and the longest number.
+        let mut id = String::with_capacity(process.len() + 21);
+        let _ = write!(id, "{process}-{}", self.number);
+        id
     }
 
     /// Another attempt is about to be made. Its end is told to the receiver.

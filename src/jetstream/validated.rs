@@ -195,14 +195,15 @@ impl Core {
                 self.counts.validated();
                 return Ok(Some((sequence, told)));
             }
-            if Instant::now() >= deadline {
+            // There is nothing to wait for after the last try.
+            if attempt + 1 == TRIES || Instant::now() >= deadline {
                 break;
             }
             if late_enough.is_none() {
                 late_enough = Some(self.barrier(deadline).await?.sequence);
             } else {
                 // Not in step with the others who try the same.
-                let pause = PAUSE.mul_f64(self.jitter()) / 4 * (attempt + 1);
+                let pause = PAUSE.mul_f64(self.jitter()) / 8 * (attempt + 1);
                 time::sleep(pause).await;
             }
         }

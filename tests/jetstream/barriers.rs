@@ -1,8 +1,11 @@
 //! Readers that share barriers.
 
-use attuned_store::StateStore;
+use std::sync::atomic::Ordering;
+
+use attuned_store::{JetStreamStore, StateStore};
 use futures_util::FutureExt;
 
+use crate::proxy::Proxy;
 use crate::server::Servers;
 use crate::{builder, snapshot};
 
@@ -29,5 +32,30 @@ async fn nobody_waits_for_another_reader() {
         for reader in idle {
             assert_eq!(reader.await.unwrap(), ada);
         }
+    }
+}
+
+/// The acknowledgement of a read's barrier is enough if the replica has all that comes before
+/// it. If that is a write of another process, it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_does_not_wait_for_the_delivery_of_its_own_barrier() {
+    let Some(servers) = Servers::start(1) else {
+        return;
+    };
+    let other = builder(&servers, "USERS").connect().await.unwrap();
+    for at in 0..10 {
+        let proxy = Proxy::new(&servers.servers[0].address()).await;
+        let store = JetStreamStore::builder([&*proxy.address]).replicas(1);
+        let store = store.stream("USERS").connect().await.unwrap();
+        // Its own delivery ends it.
+        store.upsert_latest(snapshot("ada", at)).await.unwrap();
+        proxy.faults.hold_log.store(true, Ordering::SeqCst);
+        let is_behind = at % 2 == 1;
+        if is_behind {
+            other.upsert_latest(snapshot("ada", -at)).await.unwrap();
+        }
+        let ada = store.get_latest("ada").await.unwrap().unwrap();
+        assert_eq!(ada.updated_at_unix_ms(), if is_behind { -at } else { at });
+        assert_eq!(store.stats().validated_reads, u64::from(is_behind));
     }
 }

@@ -30,13 +30,41 @@ fn nothing_is_answered_before_the_log_of_the_start_is_applied() {
         sequence: 1,
     };
     assert_eq!(gaps.answer(unknown), Answer::WaitFor(u64::MAX));
-    let first = barrier(&mut gaps, now, 3);
+    let first = barrier(&mut gaps, now, 4);
     assert_eq!(gaps.answer(first), Answer::WaitFor(3));
     assert_eq!(gaps.answer(unknown), Answer::WaitFor(3));
     gaps.deliver(2, now);
     assert_eq!(gaps.answer(first), Answer::WaitFor(3));
     gaps.deliver(3, now);
     assert_eq!(gaps.answer(first), Answer::All);
+}
+
+/// The barrier itself holds nothing. What comes directly before it may.
+#[test]
+fn a_read_waits_for_all_that_comes_before_its_barrier_and_not_for_the_barrier() {
+    let (mut gaps, now) = caught_up(5);
+    let next = barrier(&mut gaps, now, 6);
+    assert_eq!(gaps.answer(next), Answer::All);
+    let read = barrier(&mut gaps, now, 9);
+    for sequence in 6..8 {
+        assert_eq!(gaps.answer(read), Answer::WaitFor(8));
+        gaps.deliver(sequence, now);
+    }
+    assert_eq!(gaps.answer(read), Answer::WaitFor(8), "of {}", gaps.applied);
+    gaps.deliver(8, now);
+    assert_eq!(gaps.answer(read), Answer::All);
+}
+
+#[test]
+fn an_empty_log_is_caught_up_with_at_once() {
+    let now = Instant::now();
+    let mut gaps = Gaps::new(LONG);
+    let first = barrier(&mut gaps, now, 1);
+    assert!(gaps.has_caught_up());
+    assert_eq!(gaps.answer(first), Answer::All);
+    // It is known that it was abreast then.
+    assert_eq!(gaps.deliver(3, now), Delivery::Apply);
+    assert_eq!(gaps.answer(first), Answer::Since(3));
 }
 
 #[test]
@@ -70,11 +98,24 @@ fn a_gap_is_closed_by_a_barrier_that_was_begun_after_it_was_found() {
     assert_eq!(gaps.answer(read), Answer::Since(9));
     assert_eq!(gaps.closed_from(), None);
 
-    barrier(&mut gaps, now, 12);
+    barrier(&mut gaps, now, 13);
     assert_eq!(gaps.closed_from(), Some(12));
     gaps.deliver(11, now);
     assert_eq!(gaps.answer(read), Answer::Since(9));
     gaps.deliver(12, now);
+    assert_eq!(gaps.answer(read), Answer::All);
+}
+
+/// The message at 11 may tell what the gap has hidden.
+#[test]
+fn a_gap_is_open_until_all_is_applied_that_comes_before_the_barrier() {
+    let (mut gaps, now) = caught_up(5);
+    gaps.deliver(10, now);
+    let read = barrier(&mut gaps, now, 12);
+    assert!(gaps.is_open());
+    assert_eq!(gaps.answer(read), Answer::WaitFor(11));
+    gaps.deliver(11, now);
+    assert!(!gaps.is_open());
     assert_eq!(gaps.answer(read), Answer::All);
 }
 
@@ -95,8 +136,8 @@ fn a_gap_found_meanwhile_needs_a_barrier_of_its_own() {
 fn a_later_barrier_does_not_put_off_what_an_earlier_one_closes() {
     let (mut gaps, now) = caught_up(5);
     gaps.deliver(7, now);
-    let read = barrier(&mut gaps, now, 8);
-    barrier(&mut gaps, now, 9);
+    let read = barrier(&mut gaps, now, 9);
+    barrier(&mut gaps, now, 10);
     gaps.deliver(8, now);
     assert_eq!(gaps.answer(read), Answer::All);
 }
@@ -109,7 +150,7 @@ fn acknowledgements_may_come_in_any_order() {
     let after = gaps.begin(now);
     gaps.acknowledge(after, 9).unwrap();
     gaps.acknowledge(before, 8).unwrap();
-    assert_eq!(gaps.closed_from(), Some(9));
+    assert_eq!(gaps.closed_from(), Some(8));
 }
 
 #[test]
@@ -135,7 +176,7 @@ fn a_start_over_outdates_barriers_and_waits_for_another() {
     assert_eq!(gaps.answer(late), Answer::Outdated);
 
     gaps.deliver(3, now);
-    let read = barrier(&mut gaps, now, 4);
+    let read = barrier(&mut gaps, now, 5);
     assert!(!gaps.has_caught_up());
     gaps.deliver(4, now);
     assert!(gaps.has_caught_up());
