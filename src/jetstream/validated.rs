@@ -15,10 +15,12 @@
 //!
 //! On a replicated stream, conditions on one user exclude each other for a moment, and
 //! conditional writes of the user as well. In a process one such read of a user is under way
-//! at a time, and those who came before it began share its result.
+//! at a time, and those who came before it began share its result. They do not wait for ever: the
+//! one that is under way may belong to a future that nobody polls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use smol_str::SmolStr;
 use tokio::sync::Mutex as AsyncMutex;
@@ -35,6 +37,9 @@ use super::seen::{Seen, Wanted};
 
 /// How often it is tried before the replica gets another chance.
 const TRIES: u32 = 5;
+
+/// How long a read waits for the one before it. Then it goes on by itself.
+const UNTIL_ALONE: Duration = Duration::from_millis(30);
 
 /// The users that are being read so.
 #[derive(Debug, Default)]
@@ -105,7 +110,9 @@ impl Core {
         let called = Instant::now();
         let flight = self.single_flight.join(user_id);
         let seen = async {
-            let mut landed = flight.lock().await;
+            let Ok(mut landed) = time::timeout(UNTIL_ALONE, flight.lock()).await else {
+                return self.try_validated(user_id, wanted, deadline).await;
+            };
             if let Some(landed) = &*landed
                 && landed.begun >= called
                 && landed.wanted >= wanted

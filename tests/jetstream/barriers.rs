@@ -1,4 +1,4 @@
-//! Readers that share barriers.
+//! Readers that share barriers, or each other's answers.
 
 use std::sync::atomic::Ordering;
 
@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 
 use crate::proxy::Proxy;
 use crate::server::Servers;
-use crate::{builder, snapshot};
+use crate::{WAYS, builder, snapshot};
 
 /// A reader publishes a barrier for others, and may then be dropped, or not be polled for long.
 #[tokio::test(flavor = "multi_thread")]
@@ -15,11 +15,17 @@ async fn nobody_waits_for_another_reader() {
     let Some(servers) = Servers::start(1) else {
         return;
     };
-    let store = builder(&servers, "USERS").connect().await.unwrap();
-    for at in 0..50 {
+    for follow in WAYS {
+        let store = builder(&servers, "USERS").follow(follow);
+        nobody_waits(&store.connect().await.unwrap()).await;
+    }
+}
+
+async fn nobody_waits(store: &JetStreamStore) {
+    for at in 0..20 {
         store.upsert_latest(snapshot("ada", at)).await.unwrap();
         let ada = Some(snapshot("ada", at));
-        // The first has published a barrier, and the others wait for the next one.
+        // The first waits for a server, and the others for the next barrier, or for the first.
         let mut idle: Vec<_> = (0..3).map(|_| store.get_latest("ada")).collect();
         // Hardly ever is one done before it is polled again.
         idle.retain_mut(|reader| reader.now_or_never().is_none());
