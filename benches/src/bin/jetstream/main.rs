@@ -14,7 +14,7 @@ mod server;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use attuned_store::{JetStreamStore, MemoryStore, StateSnapshot, StateStore};
+use attuned_store::{Follow, JetStreamStore, MemoryStore, StateSnapshot, StateStore};
 use clap::Parser;
 use futures_util::future::join_all;
 
@@ -92,8 +92,17 @@ async fn main() -> Result<(), Failure> {
 }
 
 async fn store(servers: &Servers, stream: &str) -> Result<JetStreamStore, Failure> {
+    store_that_follows(Follow::Histories, servers, stream).await
+}
+
+async fn store_that_follows(
+    follow: Follow,
+    servers: &Servers,
+    stream: &str,
+) -> Result<JetStreamStore, Failure> {
     let store = JetStreamStore::builder(servers.addresses())
         .stream(stream)
+        .follow(follow)
         .history(3);
     let store = store
         .replicas(servers.count())
@@ -103,6 +112,8 @@ async fn store(servers: &Servers, stream: &str) -> Result<JetStreamStore, Failur
 
 async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
     let store = store(servers, "USERS").await?;
+    // A write of it is not delivered to anybody.
+    let unfollowed = store_that_follows(Follow::Nobody, servers, "UNFOLLOWED").await?;
     let memory = MemoryStore::builder().history(3).build()?;
     let bare = Bare::connect(servers, "BARE").await?;
     // What the servers and a client have to do in any case if somebody follows.
@@ -121,6 +132,14 @@ async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
     );
     let mut write = Row::new("1 in flight: upsert, bare publish", Unit::Each);
     let mut writes = Row::new("128 in flight: upserts, bare publishes", Unit::Rate);
+    let mut unfollowed_write = Row::new(
+        "1 in flight: upsert of a store that follows nobody, bare publish",
+        Unit::Each,
+    );
+    let mut unfollowed_writes = Row::new(
+        "128 in flight: upserts of a store that follows nobody, bare publishes",
+        Unit::Rate,
+    );
     let mut followed_write = Row::new(
         "1 in flight: bare publish that a bare consumer follows, bare publish",
         Unit::Each,
@@ -161,7 +180,11 @@ async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
             let begun = Instant::now();
             bare.publish(0, body.clone()).await?;
             write.theirs_took(begun.elapsed());
+            unfollowed_write.theirs_took(begun.elapsed());
             followed_write.theirs_took(begun.elapsed());
+            let begun = Instant::now();
+            unfollowed.upsert_latest(snapshot(0, 1)).await?;
+            unfollowed_write.ours_took(begun.elapsed());
             let begun = Instant::now();
             followed.publish(0, body.clone()).await?;
             followed_write.ours_took(begun.elapsed());
@@ -186,7 +209,14 @@ async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
         let begun = Instant::now();
         at_once(size.many, |index| bare.publish(index % 1_000, body.clone())).await?;
         writes.theirs_took(begun.elapsed() / size.many as u32);
+        unfollowed_writes.theirs_took(begun.elapsed() / size.many as u32);
         followed_writes.theirs_took(begun.elapsed() / size.many as u32);
+        let begun = Instant::now();
+        at_once(size.many, |index| {
+            unfollowed.upsert_latest(snapshot(index % 1_000, 2))
+        })
+        .await?;
+        unfollowed_writes.ours_took(begun.elapsed() / size.many as u32);
         let begun = Instant::now();
         at_once(size.many, |index| {
             followed.publish(index % 1_000, body.clone())
@@ -199,8 +229,10 @@ async fn rows(servers: &Servers, size: Size) -> Result<(), Failure> {
         read,
         reads,
         write,
+        unfollowed_write,
         followed_write,
         writes,
+        unfollowed_writes,
         followed_writes,
     ] {
         println!("{row}");
