@@ -86,8 +86,8 @@ impl<S: BuildHasher + Send + Sync> MemoryStore<S> {
     /// at once, also of several processes, do not get in each other's way; the last one stays.
     ///
     /// Beside the store it has some 22 MB in memory, with histories up to 60 MB, and 3 bytes more for
-    /// each user of more than sixteen million. What was written stays in the system's cache, so that a restart finds it
-    /// there.
+    /// each user of more than sixteen million. What was written stays in the system's cache, so that
+    /// a restart finds it there.
     ///
     /// The new one is written beside the old one, as `.NAME.PID-NUMBER.tmp`, so the disk needs
     /// room for both. What a process that was killed has left there is removed by the next
