@@ -16,9 +16,11 @@
 //! On a replicated stream, conditions on one user exclude each other for a moment, and
 //! conditional writes of the user as well. In a process one such read of a user is under way
 //! at a time, and those who came before it began share its result. They do not wait for ever: the
-//! one that is under way may belong to a future that nobody polls.
+//! one that is under way may belong to a future that nobody polls. After a while one of them begins
+//! anew, for all of them.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,8 +40,8 @@ use super::seen::{Seen, Wanted};
 /// How often it is tried before the replica gets another chance.
 const TRIES: u32 = 5;
 
-/// How long a read waits for the one before it. Then it goes on by itself.
-const UNTIL_ALONE: Duration = Duration::from_millis(30);
+/// How long a read waits for the one before it. Then another one begins.
+const UNTIL_ABANDONED: Duration = Duration::from_millis(30);
 
 /// The users that are being read so.
 #[derive(Debug, Default)]
@@ -59,19 +61,49 @@ impl SingleFlight {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join(&self, user_id: &str) -> Flight {
-        Arc::clone(self.flights().entry(SmolStr::new(user_id)).or_default())
+    fn join<'a>(&'a self, user_id: &'a str) -> Seat<'a> {
+        let mut flights = self.flights();
+        let flight = flights.entry(SmolStr::new(user_id)).or_default();
+        Seat {
+            flights: self,
+            user_id,
+            flight: Arc::clone(flight),
+        }
+    }
+}
+
+/// A place in a flight, of one who reads or waits.
+struct Seat<'a> {
+    flights: &'a SingleFlight,
+    user_id: &'a str,
+    flight: Flight,
+}
+
+impl Seat<'_> {
+    /// Has those who join from now on get another flight.
+    fn abandon(&self) {
+        let mut flights = self.flights.flights();
+        if self.is_current(&flights) {
+            flights.remove(self.user_id);
+        }
     }
 
-    /// Forgets the user, unless others are there.
-    fn leave(&self, user_id: &str, flight: Flight) {
-        let mut flights = self.flights();
-        drop(flight);
-        if flights
-            .get(user_id)
-            .is_some_and(|flight| Arc::strong_count(flight) == 1)
-        {
-            flights.remove(user_id);
+    fn is_current(&self, flights: &HashMap<SmolStr, Flight>) -> bool {
+        let current = flights.get(self.user_id);
+        current.is_some_and(|current| Arc::ptr_eq(current, &self.flight))
+    }
+}
+
+/// Forgets the user, unless others are there; also if the read was cancelled.
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut flights = self.flights.flights();
+        let is_current = self.is_current(&flights);
+        // Under the lock, so that of several who leave at once the last finds itself alone.
+        drop(mem::take(&mut self.flight));
+        let is_empty = |flight: &Flight| Arc::strong_count(flight) == 1;
+        if is_current && flights.get(self.user_id).is_some_and(is_empty) {
+            flights.remove(self.user_id);
         }
     }
 }
@@ -108,10 +140,15 @@ impl Core {
         deadline: Instant,
     ) -> Result<Option<Seen>, JetStreamError> {
         let called = Instant::now();
-        let flight = self.single_flight.join(user_id);
-        let seen = async {
-            let Ok(mut landed) = time::timeout(UNTIL_ALONE, flight.lock()).await else {
-                return self.try_validated(user_id, wanted, deadline).await;
+        loop {
+            let seat = self.single_flight.join(user_id);
+            let Ok(mut landed) = time::timeout(UNTIL_ABANDONED, seat.flight.lock()).await else {
+                // Those who wait with this one find the same, and share the next.
+                seat.abandon();
+                if Instant::now() >= deadline {
+                    return Err(JetStreamError::TimedOut);
+                }
+                continue;
             };
             if let Some(landed) = &*landed
                 && landed.begun >= called
@@ -128,11 +165,8 @@ impl Core {
                 wanted,
                 seen,
             });
-            Ok(seen)
+            return Ok(seen);
         }
-        .await;
-        self.single_flight.leave(user_id, flight);
-        seen
     }
 
     async fn try_validated(
@@ -249,5 +283,29 @@ impl Core {
             Wanted::Entries(_) => known.seen.entries.is_empty(),
         };
         is_enough.then_some(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flight_is_shared_until_it_is_abandoned_and_forgotten_when_all_have_left() {
+        let flights = SingleFlight::default();
+        let (first, second) = (flights.join("ada"), flights.join("ada"));
+        assert!(Arc::ptr_eq(&first.flight, &second.flight));
+        first.abandon();
+        let third = flights.join("ada");
+        assert!(!Arc::ptr_eq(&first.flight, &third.flight));
+        // It is not theirs any more.
+        second.abandon();
+        drop((first, second));
+        let fourth = flights.join("ada");
+        assert!(Arc::ptr_eq(&third.flight, &fourth.flight));
+        drop(third);
+        assert_eq!(flights.flights().len(), 1);
+        drop(fourth);
+        assert!(flights.flights().is_empty());
     }
 }

@@ -238,8 +238,8 @@ mod tests {
         let canonical = attuned_core::CANONICAL_AXES.iter().map(|axis| axis.name);
         let canonical: BTreeSet<_> = canonical.collect();
         let first = |count| -> Vec<_> {
-            let names = canonical.iter().take(count);
-            names.map(|name| (*name, 0.125)).collect()
+            let values = (0..count).map(|n| n as f32 / 16.0);
+            canonical.iter().copied().zip(values).collect()
         };
         let many: Vec<_> = (10..99).map(|n| format!("axis_{n}")).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), 0.5)).collect();
@@ -279,6 +279,8 @@ mod tests {
             &[("warmth", 0.2)],
             &[("autonomy_preference", 0.1), ("warmth", 0.2)],
             &[("formality", 0.1), ("x", 0.2)],
+            // As many bytes.
+            &[("abcde", 0.1)],
             &[("formality", 0.1), ("verbosity_preference", 0.2)],
         ] {
             let other = state(other);
